@@ -1,0 +1,261 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package exposition_test
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"reflect"
+	"testing"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// FuzzText holds the text decoder to expfmt's TextParser: the same bodies refused with the same words, and the same
+// content of those that are not. The Batch and the body's buffer are reused, as they are between pushes.
+func FuzzText(f *testing.F) {
+	for _, body := range textSeeds(f) {
+		f.Add(body, false)
+		f.Add(body, true)
+	}
+	var batch exposition.Batch
+	var buffer []byte
+	f.Fuzz(func(t *testing.T, body []byte, utf8Names bool) {
+		oracle := readByExpfmt(body, utf8Names)
+		if oracle.mixedUp > 0 { // what comes before is still to be the same
+			body = body[:oracle.mixedUp]
+			oracle = readByExpfmt(body, utf8Names)
+		}
+		buffer = append(buffer[:0], body...)
+		oracle.requireSame(t, &batch, buffer)
+
+		// Nothing of one push may be left in the next.
+		const next = "# TYPE h histogram\nh_bucket{x=\"\\\\\",le=\"1\"} 2\nh_sum{x=\"\\\\\"} 3\n"
+		buffer = append(buffer[:0], next...)
+		readByExpfmt([]byte(next), utf8Names).requireSame(t, &batch, buffer)
+	})
+}
+
+// textSeeds are the bodies of the tables and the recorded payloads.
+func textSeeds(tb testing.TB) [][]byte {
+	seeds := [][]byte{textBody(20, 5)}
+	for _, tt := range acceptedTexts {
+		seeds = append(seeds, []byte(tt.body))
+	}
+	for _, tt := range refusedTexts {
+		seeds = append(seeds, []byte(tt.body))
+	}
+	for _, tt := range utf8Texts {
+		seeds = append(seeds, []byte(tt.body))
+	}
+	payload, err := os.ReadFile("testdata/client_python.prom")
+	require.NoError(tb, err)
+	return append(seeds, payload)
+}
+
+// expfmtResult is what expfmt makes of a body.
+type expfmtResult struct {
+	utf8Names bool
+	families  map[string]*dto.MetricFamily
+	err       error
+	// mixedUp is the position of the first line that expfmt mixes up with one before, which is the one known difference:
+	// a line with the name of a histogram or summary in braces that is not the family named last. 0 if there is none.
+	mixedUp int
+}
+
+// readByExpfmt reads the body as a Pushgateway does.
+func readByExpfmt(body []byte, utf8Names bool) (r expfmtResult) {
+	scheme := model.LegacyValidation
+	if utf8Names {
+		scheme = model.UTF8Validation
+	}
+	parser := expfmt.NewTextParser(scheme)
+	lines := lineReader{body: body, current: reflect.ValueOf(&parser).Elem().FieldByName("currentMF")}
+	defer func() {
+		failure := recover()
+		lines.endLine()
+		r.mixedUp = lines.mixedUp
+		if failure != nil && r.mixedUp == 0 {
+			panic(failure)
+		}
+	}()
+	r.utf8Names = utf8Names
+	r.families, r.err = parser.TextToMetricFamilies(&lines)
+	return r
+}
+
+// lineReader gives a body to expfmt line by line, so that it can see which family each line has named.
+type lineReader struct {
+	body    []byte
+	pos     int
+	line    int           // where the line being read starts
+	before  uintptr       // the parser's family before that line
+	current reflect.Value // the parser's family, a pointer
+	mixedUp int
+}
+
+// Read gives the rest of the line.
+func (l *lineReader) Read(p []byte) (int, error) {
+	if l.pos == 0 || l.body[l.pos-1] == '\n' {
+		l.endLine()
+		l.line, l.before = l.pos, l.current.Pointer()
+	}
+	if l.pos == len(l.body) {
+		return 0, io.EOF
+	}
+	rest := l.body[l.pos:]
+	if end := bytes.IndexByte(rest, '\n'); end >= 0 {
+		rest = rest[:end+1]
+	}
+	n := copy(p, rest)
+	l.pos += n
+	return n, nil
+}
+
+// endLine judges the line that has been read.
+func (l *lineReader) endLine() {
+	inBraces := bytes.HasPrefix(bytes.TrimLeft(l.body[l.line:l.pos], " \t"), []byte("{"))
+	if l.mixedUp > 0 || !inBraces || l.current.IsNil() || l.current.Pointer() == l.before {
+		return
+	}
+	if t := l.current.Elem().FieldByName("Type"); !t.IsNil() {
+		switch dto.MetricType(t.Elem().Int()) {
+		case dto.MetricType_SUMMARY, dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
+			l.mixedUp = l.line
+		}
+	}
+}
+
+// requireSame requires that the Batch reads the body like expfmt.
+func (r expfmtResult) requireSame(t *testing.T, b *exposition.Batch, body []byte) {
+	t.Helper()
+	err := b.Decode(exposition.Text, body, exposition.Options{UTF8Names: r.utf8Names})
+	if r.err != nil {
+		require.EqualError(t, err, r.err.Error())
+		var parseErr *exposition.ParseError
+		require.ErrorAs(t, err, &parseErr)
+		require.Positive(t, parseErr.Column)
+		return
+	}
+	require.NoError(t, err)
+	families := 0
+	for i := range b.Families {
+		f := &b.Families[i]
+		if f.First == exposition.None {
+			continue
+		}
+		families++
+		require.Contains(t, r.families, f.Name)
+		requireSameFamily(t, r.families[f.Name], b, f)
+	}
+	require.Len(t, r.families, families)
+}
+
+func requireSameFamily(t *testing.T, want *dto.MetricFamily, b *exposition.Batch, f *exposition.Family) {
+	t.Helper()
+	types := map[dto.MetricType]exposition.Type{
+		dto.MetricType_COUNTER: exposition.Counter, dto.MetricType_GAUGE: exposition.Gauge,
+		dto.MetricType_SUMMARY: exposition.Summary, dto.MetricType_UNTYPED: exposition.Untyped,
+		dto.MetricType_HISTOGRAM: exposition.Histogram, dto.MetricType_GAUGE_HISTOGRAM: exposition.GaugeHistogram,
+	}
+	require.Equal(t, want.GetHelp(), f.Help)
+	require.Equal(t, types[want.GetType()], f.Type)
+	next := f.First
+	for _, metric := range want.Metric {
+		require.NotEqual(t, exposition.None, next, "fewer series than expfmt has")
+		s := &b.Series[next]
+		require.Equal(t, describe(metric), describeSeries(b, f.Type, s))
+		next = s.Next
+	}
+	require.Equal(t, exposition.None, next, "more series than expfmt has")
+}
+
+// describe writes down all that a metric of expfmt holds, floats bit by bit.
+func describe(m *dto.Metric) string {
+	var s bytes.Buffer
+	for _, l := range m.Label {
+		fmt.Fprintf(&s, "%q=%q ", l.GetName(), l.GetValue())
+	}
+	if m.TimestampMs != nil {
+		fmt.Fprintf(&s, "at %d ", *m.TimestampMs)
+	}
+	switch {
+	case m.Counter != nil:
+		fmt.Fprint(&s, bits(m.Counter.GetValue()))
+	case m.Gauge != nil:
+		fmt.Fprint(&s, bits(m.Gauge.GetValue()))
+	case m.Untyped != nil:
+		fmt.Fprint(&s, bits(m.Untyped.GetValue()))
+	case m.Summary != nil:
+		fmt.Fprintf(&s, "count %d sum %s", m.Summary.GetSampleCount(), bits(m.Summary.GetSampleSum()))
+		fmt.Fprint(&s, m.Summary.SampleCount != nil, m.Summary.SampleSum != nil)
+		for _, q := range m.Summary.Quantile {
+			fmt.Fprintf(&s, " %s: %s", bits(q.GetQuantile()), bits(q.GetValue()))
+		}
+	case m.Histogram != nil:
+		h := m.Histogram
+		fmt.Fprintf(&s, "count %d %s sum %s %t", h.GetSampleCount(), bits(h.GetSampleCountFloat()), bits(h.GetSampleSum()), h.SampleSum != nil)
+		for _, u := range h.Bucket {
+			fmt.Fprintf(&s, " %s: %d %s", bits(u.GetUpperBound()), u.GetCumulativeCount(), bits(u.GetCumulativeCountFloat()))
+		}
+	}
+	return s.String()
+}
+
+// describeSeries is describe for a series of a Batch.
+func describeSeries(b *exposition.Batch, t exposition.Type, series *exposition.Series) string {
+	var s bytes.Buffer
+	for _, l := range b.Labels[series.Labels.Start:series.Labels.End] {
+		fmt.Fprintf(&s, "%q=%q ", l.Name, l.Value)
+	}
+	if series.HasTimestamp {
+		fmt.Fprintf(&s, "at %d ", series.TimestampMs)
+	}
+	switch t {
+	case exposition.Summary:
+		v := b.Summaries[series.Complex]
+		fmt.Fprintf(&s, "count %d sum %s", v.Count, bits(v.Sum))
+		fmt.Fprint(&s, v.HasCount, v.HasSum)
+		for i := v.FirstQuantile; i != exposition.None; i = b.Quantiles[i].Next {
+			fmt.Fprintf(&s, " %s: %s", bits(b.Quantiles[i].Quantile), bits(b.Quantiles[i].Value))
+		}
+	case exposition.Histogram, exposition.GaugeHistogram:
+		v := b.Histograms[series.Complex]
+		fmt.Fprintf(&s, "count %d %s sum %s %t", v.Count, bits(v.CountFloat), bits(v.Sum), v.HasSum)
+		for i := v.FirstBucket; i != exposition.None; i = b.Buckets[i].Next {
+			u := b.Buckets[i]
+			fmt.Fprintf(&s, " %s: %d %s", bits(u.UpperBound), u.Count, bits(u.CountFloat))
+		}
+	default:
+		fmt.Fprint(&s, bits(series.Value))
+	}
+	return s.String()
+}
+
+// bits writes a float so that different ones never look the same, while all NaNs do.
+func bits(v float64) string {
+	if math.IsNaN(v) {
+		return "NaN"
+	}
+	return fmt.Sprintf("%g/%x", v, math.Float64bits(v))
+}
+
+// TestLineReader makes sure that the one exception of FuzzText is as narrow as it is said to be.
+func TestLineReader(t *testing.T) {
+	t.Parallel()
+	const types = "# TYPE h histogram\n# TYPE s summary\n"
+	assert.Zero(t, readByExpfmt([]byte(types+"{\"s\",quantile=\"1\"} 2\n{s_sum} 1\n"), false).mixedUp)
+	assert.Zero(t, readByExpfmt([]byte(types+"a 1\nh_sum 1\n{a} 2\n"), false).mixedUp)
+	assert.Positive(t, readByExpfmt([]byte(types+"{\"h_bucket\",le=\"1\"} 2\n"), false).mixedUp)
+	assert.Positive(t, readByExpfmt([]byte(types+"a 1\n{\"h_bucket\",x=\"panics\"} 2\n"), false).mixedUp)
+}

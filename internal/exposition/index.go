@@ -1,0 +1,103 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package exposition
+
+import (
+	"hash/maphash"
+	"math/bits"
+)
+
+// index is a hash table from keys, which lie elsewhere, to the indices of pool elements. Unlike a map it is emptied at
+// no cost, so that one large push does not slow down the small ones that reuse its memory, and it allocates only to grow.
+type index struct {
+	slots      []slot // a power of two of them
+	used       int
+	generation uint32 // slots of another generation are free; 0 is none
+}
+
+type slot struct {
+	generation uint32
+	hash       uint32
+	ref        int32
+}
+
+// minSlots is the number of slots that an index starts with.
+const minSlots = 64
+
+// hashSeed makes collisions unforeseeable to whoever writes the names.
+var hashSeed = maphash.MakeSeed()
+
+// hashString hashes a name for an index.
+func hashString(s string) uint32 { return uint32(maphash.String(hashSeed, s)) }
+
+// hashLabels hashes a label set of a family, whatever its order.
+func hashLabels(family int32, labels []Label) uint32 {
+	const odd = 0x9e3779b97f4a7c15 // the golden ratio's: spreads the bits of what it multiplies
+	sum := uint64(family) * odd
+	for _, l := range labels {
+		h := maphash.String(hashSeed, l.Name) ^ bits.RotateLeft64(maphash.String(hashSeed, l.Value), 32)
+		h *= odd
+		sum += h ^ h>>32
+	}
+	return uint32(sum>>32) ^ uint32(sum)
+}
+
+// reset empties the index.
+func (x *index) reset() {
+	x.used = 0
+	x.generation++
+	if x.generation == 0 {
+		clear(x.slots)
+		x.generation = 1
+	}
+}
+
+// find returns the element whose key has that hash and is the same, or None.
+func (x *index) find(hash uint32, same func(ref int32) bool) int32 {
+	if x.used == 0 {
+		return None
+	}
+	if s := x.probe(hash, same); s.generation == x.generation {
+		return s.ref
+	}
+	return None
+}
+
+// put enters an element, in place of the one with the same key if there is one.
+func (x *index) put(hash uint32, ref int32, same func(ref int32) bool) {
+	if x.used >= len(x.slots)/4*3 {
+		x.grow()
+	}
+	s := x.probe(hash, same)
+	if s.generation != x.generation {
+		x.used++
+	}
+	*s = slot{x.generation, hash, ref}
+}
+
+// probe returns the key's slot, or the free one that it would take.
+func (x *index) probe(hash uint32, same func(ref int32) bool) *slot {
+	mask := uint32(len(x.slots) - 1)
+	for i := hash & mask; ; i = (i + 1) & mask {
+		s := &x.slots[i]
+		if s.generation != x.generation || s.hash == hash && same(s.ref) {
+			return s
+		}
+	}
+}
+
+// grow makes room for twice as many elements.
+func (x *index) grow() {
+	old := x.slots
+	x.slots = make([]slot, max(minSlots, 2*len(old)))
+	x.generation = max(x.generation, 1)
+	for _, s := range old {
+		if s.generation == x.generation {
+			*x.probe(s.hash, differs) = s
+		}
+	}
+}
+
+// differs is the comparison for keys that are known to be new.
+func differs(int32) bool { return false }

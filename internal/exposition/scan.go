@@ -1,0 +1,246 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package exposition
+
+import (
+	"bytes"
+	"errors"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// What a byte may be in a name. A byte of class 0 ends every unquoted name.
+const (
+	letter = 1 << iota // letters and the underscore
+	digit              // may not come first
+	colon              // in metric names only
+)
+
+// nameClass maps a byte to its class.
+var nameClass = func() (class [256]uint8) {
+	for c := 'a'; c <= 'z'; c++ {
+		class[c], class[c-'a'+'A'] = letter, letter
+	}
+	for c := '0'; c <= '9'; c++ {
+		class[c] = digit
+	}
+	class['_'], class[':'] = letter, colon
+	return class
+}()
+
+// metricNameEnd returns where the unquoted metric name at pos ends: at pos itself if there is none.
+func metricNameEnd(data []byte, pos int) int {
+	if pos < len(data) && nameClass[data[pos]] == digit {
+		return pos
+	}
+	for pos < len(data) && nameClass[data[pos]] != 0 {
+		pos++
+	}
+	return pos
+}
+
+// labelNameEnd returns where the unquoted label name at pos ends: at pos itself if there is none.
+func labelNameEnd(data []byte, pos int) int {
+	if pos < len(data) && nameClass[data[pos]] == digit {
+		return pos
+	}
+	for pos < len(data) && nameClass[data[pos]]&(letter|digit) != 0 {
+		pos++
+	}
+	return pos
+}
+
+// validMetricName tells whether a name that was quoted is one: non-empty UTF-8, or what needs no quotes.
+func validMetricName(name string, utf8Names bool) bool {
+	if utf8Names {
+		return name != "" && utf8.ValidString(name)
+	}
+	return name != "" && metricNameEnd(viewBytes(name), 0) == len(name)
+}
+
+// validLabelName is validMetricName for labels, which may hold no colon unless names may be UTF-8.
+func validLabelName(name string, utf8Names bool) bool {
+	if utf8Names {
+		return name != "" && utf8.ValidString(name)
+	}
+	return name != "" && labelNameEnd(viewBytes(name), 0) == len(name)
+}
+
+// skipBlanks returns the position of the first byte from pos on that is neither a space nor a tab.
+func skipBlanks(data []byte, pos int) int {
+	for pos < len(data) && (data[pos] == ' ' || data[pos] == '\t') {
+		pos++
+	}
+	return pos
+}
+
+// tokenEnd returns the position of the first space, tab or line feed from pos on, or len(data).
+func tokenEnd(data []byte, pos int) int {
+	for pos < len(data) && data[pos] != ' ' && data[pos] != '\t' && data[pos] != '\n' {
+		pos++
+	}
+	return pos
+}
+
+// lineEnd returns the position of the first line feed from pos on, or len(data).
+func lineEnd(data []byte, pos int) int {
+	if i := bytes.IndexByte(data[pos:], '\n'); i >= 0 {
+		return pos + i
+	}
+	return len(data)
+}
+
+// plainText marks the bytes that stand for themselves in a quoted text and are ASCII.
+var plainText = func() (plain [256]bool) {
+	for c := range utf8.RuneSelf {
+		plain[c] = c != '"' && c != '\\' && c != '\n'
+	}
+	return plain
+}()
+
+// plainEnd returns where the run of ASCII bytes at pos that stand for themselves in a quoted text ends.
+func plainEnd(data []byte, pos int) int {
+	for pos < len(data) && plainText[data[pos]] {
+		pos++
+	}
+	return pos
+}
+
+// fault is what ended a text early.
+type fault uint8
+
+const (
+	noFault      fault = iota
+	endFault           // the body ends within the text
+	newlineFault       // a quoted text contains a line feed
+	escapeFault        // a backslash stands before a byte that needs none
+)
+
+// quoted reads a quoted text whose first byte, after the opening quote, is at pos. It returns the text and the position
+// after the closing quote. On a fault these are the text before it and the position of the byte at fault, which is that
+// after the backslash for an escape. Where escapes are not strict, an unknown one stands for itself.
+func (b *Batch) quoted(data []byte, pos int, strict bool) (string, int, fault) {
+	for i := pos; i < len(data); i++ {
+		switch data[i] {
+		case '"':
+			return view(data[pos:i]), i + 1, noFault
+		case '\n':
+			return view(data[pos:i]), i, newlineFault
+		case '\\':
+			text, end, f := b.unescape(data, pos, '"', strict)
+			if f == noFault {
+				end++
+			}
+			return text, end, f
+		}
+	}
+	return view(data[pos:]), len(data), endFault
+}
+
+// restOfLine reads the text from pos to the end of its line, escapes resolved, and returns it with the position of the
+// line feed. Faults are as for quoted.
+func (b *Batch) restOfLine(data []byte, pos int, strict bool) (string, int, fault) {
+	end := lineEnd(data, pos)
+	if bytes.IndexByte(data[pos:end], '\\') >= 0 {
+		return b.unescape(data, pos, '\n', strict)
+	}
+	if end == len(data) {
+		return view(data[pos:]), end, endFault
+	}
+	return view(data[pos:end]), end, noFault
+}
+
+// unescape copies the text from pos up to the closing byte into memory of the Batch, resolving \\, \" and \n.
+func (b *Batch) unescape(data []byte, pos int, closing byte, strict bool) (string, int, fault) {
+	text := b.scratch.reserve(escapedLen(data[pos:], closing))
+	result := func(end int, f fault) (string, int, fault) {
+		b.scratch.keep(text)
+		return view(text), end, f
+	}
+	for ; pos < len(data); pos++ {
+		switch c := data[pos]; c {
+		case closing:
+			return result(pos, noFault)
+		case '\n':
+			return result(pos, newlineFault)
+		case '\\':
+			pos++
+			if pos == len(data) {
+				return result(pos, endFault)
+			}
+			switch data[pos] {
+			case 'n':
+				text = append(text, '\n')
+			case '\\', '"':
+				text = append(text, data[pos])
+			default:
+				if strict || data[pos] == '\n' {
+					return result(pos, escapeFault)
+				}
+				text = append(text, '\\', data[pos])
+			}
+		default:
+			text = append(text, c)
+		}
+	}
+	return result(pos, endFault)
+}
+
+// escapedLen is the length of an escaped text that goes up to the closing byte or the end of its line. No text is longer
+// when resolved.
+func escapedLen(data []byte, closing byte) int {
+	for i := 0; i < len(data); i++ {
+		switch data[i] {
+		case closing, '\n':
+			return i
+		case '\\':
+			i++
+		}
+	}
+	return len(data)
+}
+
+var errFloat = errors.New("not a decimal number")
+
+// parseFloat reads a float as Go spells them, less hexadecimal and underscored ones, as both text formats do. A number
+// beyond the range of a float64 is an error.
+func parseFloat(token string) (float64, error) {
+	if v, ok := parseShortDecimal(token); ok {
+		return v, nil
+	}
+	if strings.ContainsAny(token, "pP_") {
+		return 0, errFloat
+	}
+	return strconv.ParseFloat(token, 64)
+}
+
+// exactDigits is the number of decimal digits that a float64 always holds exactly.
+const exactDigits = 15
+
+// powersOfTen are those that parseShortDecimal divides by. All are exact.
+var powersOfTen = [exactDigits + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
+
+// parseShortDecimal reads the likes of 12 and -0.25: up to 15 digits, of which some may follow a point. Such a number is
+// the quotient of two integers that a float64 holds exactly, so that one division rounds it correctly.
+func parseShortDecimal(token string) (float64, bool) {
+	digits, sign := token, 1.0
+	if len(digits) > 0 && digits[0] == '-' {
+		digits, sign = digits[1:], -1
+	}
+	if len(digits) == 0 || len(digits) > exactDigits {
+		return 0, false
+	}
+	mantissa, places := int64(0), 0
+	for i := range len(digits) {
+		if c := digits[i]; '0' <= c && c <= '9' {
+			mantissa = mantissa*10 + int64(c-'0')
+		} else if c == '.' && places == 0 && len(digits) > 1 {
+			places = len(digits) - i
+		} else {
+			return 0, false
+		}
+	}
+	return sign * float64(mantissa) / powersOfTen[max(places-1, 0)], true
+}

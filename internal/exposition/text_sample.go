@@ -1,0 +1,363 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package exposition
+
+import (
+	"math"
+	"strconv"
+	"unicode/utf8"
+)
+
+// readSample reads a line with a sample: name{labels} value timestamp, or {name,labels} value timestamp.
+func (d *textDecoder) readSample() error {
+	d.labels = int32(len(d.b.Labels))
+	d.asBefore, d.bare = true, true
+	d.bound = math.NaN()
+	named := d.data[d.pos] != '{'
+	if named {
+		if err := d.readSampleName(); err != nil {
+			return err
+		}
+		d.pos = skipBlanks(d.data, d.pos)
+	}
+	if d.pos < len(d.data) && d.data[d.pos] == '{' {
+		d.pos++
+		if err := d.readLabels(named); err != nil {
+			return err
+		}
+	}
+	return d.readValue()
+}
+
+// readSampleName reads the metric name that a line starts with.
+func (d *textDecoder) readSampleName() error {
+	if d.repeatsName() {
+		d.pos += len(d.bareName)
+	} else {
+		start := d.pos
+		name, bare, err := d.readName(metricNameEnd(d.data, start), "metric")
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			return d.fail(start, "invalid metric name")
+		}
+		if err := d.enterFamily(start, name, bare); err != nil {
+			return err
+		}
+	}
+	d.b.Families[d.family].typed = true
+	return nil
+}
+
+// repeatsName tells whether the line starts with the name that was read last, as most lines do.
+func (d *textDecoder) repeatsName() bool {
+	n := len(d.bareName)
+	rest := d.data[d.pos:]
+	return n > 0 && n < len(rest) && nameClass[rest[n]] == 0 && rest[n] != '"' && view(rest[:n]) == d.bareName
+}
+
+// readLabels reads what follows the opening brace up to the value. If the line has no name yet, it is among the labels.
+func (d *textDecoder) readLabels(named bool) error {
+	nameInBraces := !named
+	for {
+		if name := d.repeatedLabelName(); name != "" {
+			if err := d.readKnownLabel(name); err != nil {
+				return err
+			}
+			continue
+		}
+		d.pos = skipBlanks(d.data, d.pos)
+		if d.pos < len(d.data) && d.data[d.pos] == '}' {
+			if !named {
+				return d.fail(d.pos, "invalid metric name")
+			}
+			d.pos = skipBlanks(d.data, d.pos+1)
+			return nil
+		}
+		start := d.pos
+		name, bare, err := d.readName(labelNameEnd(d.data, start), "label")
+		if err != nil {
+			return err
+		}
+		if name == "" {
+			return d.fail(start, "invalid label name for metric %q", d.familyName())
+		}
+		d.pos = skipBlanks(d.data, d.pos)
+		switch {
+		case d.pos == len(d.data):
+			return d.failEnd()
+		case d.data[d.pos] == '=':
+			err = d.readLabel(start, name, bare)
+		case !nameInBraces:
+			err = d.fail(d.pos, "expected '=' after label name, found %q", d.data[d.pos])
+		case named:
+			err = d.fail(start, "multiple metric names for metric %q", d.familyName())
+		default:
+			named = true
+			err = d.enterFamilyInBraces(start, name, bare)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// repeatedLabelName returns the name of the next label if it is that of the label in its place in the line before, as it
+// mostly is. Such a name needs no check.
+func (d *textDecoder) repeatedLabelName() string {
+	i := d.before.Start + int32(len(d.b.Labels)) - d.labels
+	if !d.asBefore || i >= d.before.End {
+		return ""
+	}
+	name := d.b.Labels[i].Name
+	rest := d.data[d.pos:]
+	if len(name) >= len(rest) || rest[len(name)] != '=' || view(rest[:len(name)]) != name {
+		return ""
+	}
+	return name
+}
+
+// readKnownLabel reads a label whose name repeatedLabelName has found.
+func (d *textDecoder) readKnownLabel(name string) error {
+	d.pos += len(name)
+	value, err := d.readLabelValue()
+	if err != nil {
+		return err
+	}
+	d.b.Labels = append(d.b.Labels, Label{name, value})
+	return d.endLabel(value)
+}
+
+// enterFamilyInBraces is enterFamily for a name among the labels, which a comma or the closing brace must follow.
+func (d *textDecoder) enterFamilyInBraces(at int, name string, bare bool) error {
+	switch c := d.data[d.pos]; c {
+	case ',':
+		d.pos++
+	case '}':
+	default:
+		return d.fail(d.pos, "unexpected end of metric name %q", c)
+	}
+	if err := d.enterFamily(at, name, bare); err != nil {
+		return err
+	}
+	d.b.Families[d.family].typed = true
+	return nil
+}
+
+// readLabel reads a label from the = after its name up to the comma or closing brace that must follow.
+func (d *textDecoder) readLabel(at int, name string, bare bool) error {
+	if name == "__name__" {
+		return d.fail(at, "label name %q is reserved", name)
+	}
+	if !bare && !validLabelName(name, d.utf8Names) {
+		return d.fail(at, "invalid label name %q", name)
+	}
+	structural := name == d.boundary
+	if !structural {
+		d.asBefore, d.bare = false, d.bare && bare
+		d.b.Labels = append(d.b.Labels, Label{Name: name})
+		if d.b.repeatedLabel(d.labels) {
+			return d.fail(at, "duplicate label names for metric %q", d.familyName())
+		}
+	}
+	start := d.pos + 1
+	value, err := d.readLabelValue()
+	if err != nil {
+		return err
+	}
+	if !structural {
+		d.b.Labels[len(d.b.Labels)-1].Value = value
+	} else if d.bound, err = parseFloat(value); err != nil {
+		return d.fail(start, "expected float as value for '%s' label, got %q", name, value)
+	}
+	return d.endLabel(value)
+}
+
+// endLabel passes over the comma that must follow a label's value, or stops at the closing brace.
+func (d *textDecoder) endLabel(value string) error {
+	d.pos = skipBlanks(d.data, d.pos)
+	switch {
+	case d.pos < len(d.data) && d.data[d.pos] == ',':
+		d.pos++
+		return nil
+	case d.pos < len(d.data) && d.data[d.pos] == '}':
+		return nil
+	default:
+		return d.fail(d.pos, "unexpected end of label value %q", value)
+	}
+}
+
+// readLabelValue reads the = and the quoted value after it.
+func (d *textDecoder) readLabelValue() (string, error) {
+	d.pos = skipBlanks(d.data, d.pos+1)
+	if d.pos == len(d.data) {
+		return "", d.failEnd()
+	}
+	if c := d.data[d.pos]; c != '"' {
+		return "", d.fail(d.pos, "expected '\"' at start of label value, found %q", c)
+	}
+	start := d.pos
+	if end := plainEnd(d.data, start+1); end < len(d.data) && d.data[end] == '"' {
+		d.pos = end + 1
+		return view(d.data[start+1 : end]), nil
+	}
+	value, end, fault := d.b.quoted(d.data, start+1, true)
+	d.pos = end
+	switch {
+	case fault == endFault:
+		return "", d.failEnd()
+	case fault == newlineFault:
+		return "", d.fail(end, "label value %q contains unescaped new-line", value)
+	case fault == escapeFault:
+		return "", d.failEscape()
+	case !utf8.ValidString(value):
+		return "", d.fail(start, "invalid label value %q", value)
+	}
+	return value, nil
+}
+
+// readValue reads the value, stores it and reads the timestamp if there is one.
+func (d *textDecoder) readValue() error {
+	series := d.enterSeries()
+	d.expectLabels(d.b.Series[series].Labels)
+	start := d.pos
+	d.pos = tokenEnd(d.data, d.pos)
+	if d.pos == len(d.data) {
+		return d.failEnd()
+	}
+	token := view(d.data[start:d.pos])
+	value, err := parseFloat(token)
+	if err != nil {
+		return d.fail(start, "expected float as value, got %q", token)
+	}
+	s := &d.b.Series[series]
+	switch d.boundary {
+	case "":
+		s.Value = value
+	case "quantile":
+		d.storeInSummary(s.Complex, value)
+	default:
+		err = d.storeInHistogram(start, s.Complex, value)
+	}
+	switch {
+	case err != nil:
+		return err
+	case d.data[d.pos] == '\n':
+		return d.endLine()
+	default:
+		return d.readTimestamp(s)
+	}
+}
+
+// expectLabels makes the names of these labels the ones that the next line is expected to have. Beyond fewLabels there
+// are none, as from there on repeatedLabel is to be asked about each.
+func (d *textDecoder) expectLabels(labels Range) {
+	if !d.bare {
+		labels = Range{}
+	}
+	d.before = Range{labels.Start, min(labels.End, labels.Start+fewLabels)}
+}
+
+// enterSeries returns the series that the sample belongs to: a new one unless it is part of a histogram or summary that
+// other lines have begun.
+func (d *textDecoder) enterSeries() int32 {
+	if d.boundary != "" {
+		if found := d.b.findSeries(d.family, d.labels, d.lastMulti); found != None {
+			d.lastMulti = found
+			return found
+		}
+		d.lastMulti = int32(len(d.b.Series))
+	}
+	i := d.b.addSeries(d.family)
+	s := &d.b.Series[i]
+	s.Labels = Range{d.labels, int32(len(d.b.Labels))}
+	s.Line = int32(d.line)
+	switch d.boundary {
+	case "":
+	case "quantile":
+		d.b.addSummary(i)
+	default:
+		d.b.addHistogram(i)
+	}
+	return i
+}
+
+// storeInSummary stores the value of a sample. One that is neither count nor sum nor quantile is of no use.
+func (d *textDecoder) storeInSummary(summary int32, value float64) {
+	s := &d.b.Summaries[summary]
+	switch {
+	case d.part == count:
+		s.Count, s.HasCount = uint64(value), true
+	case d.part == sum:
+		s.Sum, s.HasSum = value, true
+	case !math.IsNaN(d.bound):
+		d.b.addQuantile(summary, d.bound, value)
+	}
+}
+
+// storeInHistogram stores the value of a sample. One that is neither count nor sum nor bucket is of no use.
+func (d *textDecoder) storeInHistogram(at int, histogram int32, value float64) error {
+	h := &d.b.Histograms[histogram]
+	n := uint64(value)
+	isWhole := value == float64(n)
+	switch {
+	case d.part == sum:
+		h.Sum, h.HasSum = value, true
+	case d.part == whole && math.IsNaN(d.bound):
+	case !isWhole && value < 0 && d.part == count:
+		return d.fail(at, "negative count for histogram %q", d.familyName())
+	case !isWhole && value < 0:
+		return d.fail(at, "negative bucket population for histogram %q", d.familyName())
+	case d.part == count && isWhole:
+		h.Count, h.HasCount = n, true
+	case d.part == count:
+		h.CountFloat, h.HasCount = value, true
+	case isWhole:
+		d.b.addBucket(histogram, Bucket{UpperBound: d.bound, Count: n, Exemplar: None})
+	default:
+		d.b.addBucket(histogram, Bucket{UpperBound: d.bound, CountFloat: value, Exemplar: None})
+	}
+	return nil
+}
+
+// readTimestamp reads the timestamp in milliseconds that follows a value.
+func (d *textDecoder) readTimestamp(s *Series) error {
+	start := skipBlanks(d.data, d.pos)
+	d.pos = tokenEnd(d.data, start)
+	if d.pos == len(d.data) {
+		return d.failEnd()
+	}
+	token := view(d.data[start:d.pos])
+	ms, err := strconv.ParseInt(token, 10, 64)
+	if err != nil {
+		return d.fail(start, "expected integer as timestamp, got %q", token)
+	}
+	s.TimestampMs, s.HasTimestamp = ms, true
+	rest := d.pos
+	d.pos = lineEnd(d.data, rest)
+	if d.pos > rest && d.pos < len(d.data) {
+		return d.fail(rest, "spurious string after timestamp: %q", withoutBackslashes(view(d.data[rest:d.pos])))
+	}
+	return d.endLine()
+}
+
+// unifyCounts makes all counts of a histogram floats if one is, as a float histogram has them.
+func (b *Batch) unifyCounts(h *HistogramValue) {
+	anyFloat := h.CountFloat != 0
+	for i := h.FirstBucket; i != None && !anyFloat; i = b.Buckets[i].Next {
+		anyFloat = b.Buckets[i].CountFloat != 0
+	}
+	if !anyFloat {
+		return
+	}
+	if h.CountFloat == 0 {
+		h.Count, h.CountFloat = 0, float64(h.Count)
+	}
+	for i := h.FirstBucket; i != None; i = b.Buckets[i].Next {
+		if u := &b.Buckets[i]; u.CountFloat == 0 {
+			u.Count, u.CountFloat = 0, float64(u.Count)
+		}
+	}
+}
