@@ -48,6 +48,9 @@ type Batch struct {
 	Quantiles  []Quantile
 	Exemplars  []Exemplar
 
+	// SharedName tells that several families have one name, as they may in OpenMetrics.
+	SharedName bool
+
 	scratch scratch
 }
 

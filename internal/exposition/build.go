@@ -52,6 +52,7 @@ func (b *Batch) Reset() {
 	b.Summaries = b.Summaries[:0]
 	b.Quantiles = b.Quantiles[:0]
 	b.Exemplars = b.Exemplars[:0]
+	b.SharedName = false
 	b.scratch.families.reset()
 	b.scratch.series.reset()
 	b.scratch.unescaped = b.scratch.unescaped[:0]
@@ -79,7 +80,9 @@ func (b *Batch) isFamily(name string) func(int32) bool {
 func (b *Batch) addFamily(name string, t Type) int32 {
 	i := int32(len(b.Families))
 	b.Families = append(b.Families, Family{Name: name, Type: t, First: None, last: None})
-	b.scratch.families.put(hashString(name), i, b.isFamily(name))
+	if b.scratch.families.put(hashString(name), i, b.isFamily(name)) {
+		b.SharedName = true
+	}
 	return i
 }
 

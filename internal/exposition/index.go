@@ -64,16 +64,18 @@ func (x *index) find(hash uint32, same func(ref int32) bool) int32 {
 	return None
 }
 
-// put enters an element, in place of the one with the same key if there is one.
-func (x *index) put(hash uint32, ref int32, same func(ref int32) bool) {
+// put enters an element, in place of the one with the same key. It tells whether there was one.
+func (x *index) put(hash uint32, ref int32, same func(ref int32) bool) (replaced bool) {
 	if x.used >= len(x.slots)/4*3 {
 		x.grow()
 	}
 	s := x.probe(hash, same)
-	if s.generation != x.generation {
+	replaced = s.generation == x.generation
+	if !replaced {
 		x.used++
 	}
 	*s = slot{x.generation, hash, ref}
+	return replaced
 }
 
 // probe returns the key's slot, or the free one that it would take.

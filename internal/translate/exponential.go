@@ -1,0 +1,218 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"math"
+	"math/bits"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+const (
+	minSchema     = -4
+	maxSchema     = 8
+	customBuckets = -53
+)
+
+// OTLP lists the empty buckets between two spans, and a span of a few bytes may lie two billion buckets from the last one.
+// Real histograms have some hundred buckets.
+const (
+	maxNativeBuckets = 1 << 16 // from the first to the last one of a side
+	maxGaps          = 1 << 20 // empty buckets filled in for one push, 8 bytes each
+)
+
+// nativeBucket is a populated bucket of one side of a native histogram.
+type nativeBucket struct {
+	index int32 // as Prometheus counts: its absolute upper bound is base^index
+	whole uint64
+	float float64
+	exact bool // whole is the population; otherwise it is negative or no whole number
+}
+
+// isNative follows Prometheus (model/textparse): zero observations are native too if there is a span or a threshold.
+func (t *translator) isNative(h *exposition.HistogramValue) bool {
+	if h.Native == exposition.None {
+		return false
+	}
+	n := &t.batch.Natives[h.Native]
+	return length(n.PositiveSpans)+length(n.NegativeSpans) > 0 ||
+		n.ZeroThreshold > 0 || n.ZeroCount > 0 || n.ZeroCountFloat > 0
+}
+
+func length(r exposition.Range) int { return int(r.End - r.Start) }
+
+// expandNative collects the histogram's buckets in t.positive and t.negative, and refuses those that make no sense.
+func (t *translator) expandNative(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) error {
+	n := &t.batch.Natives[h.Native]
+	switch {
+	case n.Schema == customBuckets:
+		return t.refuse(f, s, "has custom buckets (schema %d), whose bounds the protobuf format does not hold", n.Schema)
+	case n.Schema < minSchema || n.Schema > maxSchema:
+		return t.refuse(f, s, "has native buckets of schema %d; only %d to %d can be mapped to OTLP", n.Schema, minSchema, maxSchema)
+	case !(n.ZeroThreshold >= 0) || math.IsInf(n.ZeroThreshold, 1):
+		return t.refuse(f, s, "has an invalid zero threshold: %v", n.ZeroThreshold)
+	}
+	if problem := t.collectNative(n); problem != "" {
+		return t.refuse(f, s, "%s", problem)
+	}
+	return nil
+}
+
+// collectNative collects both sides. The problem is a phrase like those of refuse.
+func (t *translator) collectNative(n *exposition.NativeBuckets) (problem string) {
+	if t.positive, problem = t.side(t.positive[:0], n.PositiveSpans, n.PositiveDeltas, n.PositiveCounts); problem != "" {
+		return problem
+	}
+	t.negative, problem = t.side(t.negative[:0], n.NegativeSpans, n.NegativeDeltas, n.NegativeCounts)
+	return problem
+}
+
+// side appends the buckets of one side. Where there are counts, the deltas are left out: the histogram is one of floats.
+func (t *translator) side(to []nativeBucket, spans, deltas, counts exposition.Range) (buckets []nativeBucket, problem string) {
+	values := length(deltas)
+	if length(counts) > 0 {
+		values = length(counts)
+	}
+	var next, population int64
+	for i, span := range t.batch.Spans[spans.Start:spans.End] {
+		if i > 0 && span.Offset < 0 {
+			return to, "has native buckets whose spans overlap"
+		}
+		next += int64(span.Offset)
+		if int64(span.Length) > int64(values-len(to)) {
+			return to, "has more native buckets in its spans than counts"
+		}
+		for range span.Length {
+			b := nativeBucket{index: int32(next)}
+			if int64(b.index) != next || next == math.MinInt32 {
+				return to, "has a native bucket beyond all numbers"
+			}
+			if k := int32(len(to)); length(counts) > 0 {
+				b.float = t.batch.Counts[counts.Start+k]
+				b.whole, b.exact = wholeCount(0, b.float)
+			} else {
+				population += t.batch.Deltas[deltas.Start+k]
+				b.whole, b.float, b.exact = uint64(population), float64(population), population >= 0
+			}
+			to = append(to, b)
+			next++
+		}
+	}
+	if len(to) < values {
+		return to, "has fewer native buckets in its spans than counts"
+	}
+	return to, ""
+}
+
+// shapeNative finds the kind of point that holds a native histogram.
+func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series, p *point) error {
+	h := &t.batch.Histograms[s.Complex]
+	if err := t.expandNative(f, s, h); err != nil {
+		return err
+	}
+	if f.Type == exposition.GaugeHistogram || !t.fitsExponential(h) {
+		t.flatNative(h)
+		p.kind, p.buckets = flattened, int32(len(t.flat))
+		return nil
+	}
+	p.kind = exponential
+	return t.reserveGaps(f, s)
+}
+
+// reserveGaps counts the empty buckets to be filled in, and refuses too many.
+func (t *translator) reserveGaps(f *exposition.Family, s *exposition.Series) error {
+	for _, side := range [][]nativeBucket{t.positive, t.negative} {
+		gaps := width(side) - len(side)
+		t.gaps += gaps
+		if width(side) > maxNativeBuckets || t.gaps > maxGaps {
+			return t.refuse(f, s, "has native buckets too far apart: %d empty ones between them", gaps)
+		}
+	}
+	return nil
+}
+
+// width is the number of buckets from the first to the last one.
+func width(side []nativeBucket) int {
+	if len(side) == 0 {
+		return 0
+	}
+	return int(side[len(side)-1].index) - int(side[0].index) + 1
+}
+
+// fitsExponential tells whether an OTLP ExponentialHistogram can hold the histogram whose buckets were collected: all
+// populations must be whole, and not more together than the count. They may be less: observations of NaN are counted, but
+// are in no bucket.
+func (t *translator) fitsExponential(h *exposition.HistogramValue) bool {
+	n := &t.batch.Natives[h.Native]
+	count, ok := wholeCount(h.Count, h.CountFloat)
+	sum, zeroOk := wholeCount(n.ZeroCount, n.ZeroCountFloat)
+	if !ok || !zeroOk {
+		return false
+	}
+	var carry uint64
+	for _, side := range [][]nativeBucket{t.positive, t.negative} {
+		for i := range side {
+			sum, carry = bits.Add64(sum, side[i].whole, 0)
+			if !side[i].exact || carry != 0 {
+				return false
+			}
+		}
+	}
+	return sum <= count || isStale(h.Sum)
+}
+
+// openExponentials makes the metric for n native histograms.
+func (s *scope) openExponentials(d metricDescription, n int) pmetric.ExponentialHistogramDataPointSlice {
+	h := s.metric(d).SetEmptyExponentialHistogram()
+	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	h.DataPoints().EnsureCapacity(n)
+	return h.DataPoints()
+}
+
+// buildExponential fills in a point of a native histogram. A stale marker has no counts.
+func (t *translator) buildExponential(s *exposition.Series, p *point, dp pmetric.ExponentialHistogramDataPoint) {
+	begin(t, s, p, dp)
+	dp.SetStartTimestamp(started(s))
+	h := &t.batch.Histograms[s.Complex]
+	n := &t.batch.Natives[h.Native]
+	t.collectBuckets(h) // For their exemplars.
+	t.putExemplars(dp.Exemplars(), s.Exemplar, t.buckets)
+	dp.SetScale(n.Schema)
+	dp.SetZeroThreshold(n.ZeroThreshold)
+	if isStale(h.Sum) {
+		dp.SetFlags(noRecordedValue)
+		dp.SetSum(0)
+		return
+	}
+	count, _ := wholeCount(h.Count, h.CountFloat)
+	zero, _ := wholeCount(n.ZeroCount, n.ZeroCountFloat)
+	dp.SetCount(count)
+	dp.SetSum(h.Sum)
+	dp.SetZeroCount(zero)
+	_ = t.collectNative(n) // The first walk has found no problem.
+	putSide(dp.Positive(), t.positive)
+	putSide(dp.Negative(), t.negative)
+}
+
+// putSide fills in the buckets of one side, empty ones in the gaps between them. An OTLP bucket is named by its lower
+// bound, one of Prometheus by its upper one: hence the difference of 1.
+func putSide(to pmetric.ExponentialHistogramDataPointBuckets, side []nativeBucket) {
+	if len(side) == 0 {
+		return
+	}
+	to.SetOffset(side[0].index - 1)
+	counts := to.BucketCounts()
+	counts.EnsureCapacity(width(side))
+	next := side[0].index
+	for i := range side {
+		for ; next < side[i].index; next++ {
+			counts.Append(0)
+		}
+		counts.Append(side[i].whole)
+		next++
+	}
+}

@@ -1,0 +1,174 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"cmp"
+	"math"
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// shapeHistogram finds the kind of point that holds a histogram. OTLP has no gauge histograms. Of a histogram with native
+// and classic buckets the native ones are taken, as the Prometheus receiver does.
+func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series, p *point) error {
+	h := &t.batch.Histograms[s.Complex]
+	if t.isNative(h) {
+		return t.shapeNative(f, s, p)
+	}
+	if err := t.sortBuckets(f, s, h); err != nil {
+		return err
+	}
+	if f.Type == exposition.Histogram && t.fitsClassic(h) {
+		p.kind = classic
+		return nil
+	}
+	t.flatClassic(h)
+	p.kind, p.buckets = flattened, int32(len(t.flat))
+	return nil
+}
+
+// sortBuckets collects the histogram's classic buckets in t.buckets, sorted by bound, and refuses a bound that is there
+// twice, since these are one series.
+func (t *translator) sortBuckets(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) error {
+	t.collectBuckets(h)
+	for i := 1; i < len(t.buckets); i++ {
+		if b := t.buckets[i].UpperBound; compareBounds(t.buckets[i-1].UpperBound, b) == 0 {
+			return t.refuseStructural(f.Name+"_bucket", s, boundLabel, b)
+		}
+	}
+	return nil
+}
+
+// collectBuckets collects the histogram's classic buckets in t.buckets, sorted by bound. They mostly are already.
+func (t *translator) collectBuckets(h *exposition.HistogramValue) {
+	t.buckets = t.buckets[:0]
+	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+		t.buckets = append(t.buckets, t.batch.Buckets[i])
+	}
+	byBound := func(a, b exposition.Bucket) int { return compareBounds(a.UpperBound, b.UpperBound) }
+	if !slices.IsSortedFunc(t.buckets, byBound) {
+		slices.SortFunc(t.buckets, byBound)
+	}
+}
+
+// compareBounds orders bounds (and quantiles) such that those are equal which are spelled alike as a label: -0 and 0 are
+// not, all NaNs are.
+func compareBounds(a, b float64) int {
+	if c := cmp.Compare(a, b); c != 0 || a != 0 {
+		return c
+	}
+	return cmp.Compare(math.Copysign(1, a), math.Copysign(1, b))
+}
+
+// fitsClassic tells whether an OTLP Histogram can hold the histogram whose buckets are in t.buckets: all counts must be
+// whole numbers that do not fall, and the bounds must increase strictly. A stale marker has no counts.
+func (t *translator) fitsClassic(h *exposition.HistogramValue) bool {
+	bounds, stale := finite(t.buckets), isStale(h.Sum)
+	for i := range bounds {
+		if math.IsNaN(bounds[i].UpperBound) || i > 0 && bounds[i-1].UpperBound == bounds[i].UpperBound {
+			return false
+		}
+	}
+	return stale || t.countsAddUp(h)
+}
+
+// countsAddUp tells whether the cumulative counts in t.buckets rise to the histogram's count. Without a count, which then
+// is 0, there can be nothing in the buckets.
+func (t *translator) countsAddUp(h *exposition.HistogramValue) bool {
+	count, ok := wholeCount(h.Count, h.CountFloat)
+	if !ok {
+		return false
+	}
+	var last uint64
+	for i := range t.buckets {
+		b := &t.buckets[i]
+		c, ok := wholeCount(b.Count, b.CountFloat)
+		if !ok || c < last || c != count && math.IsInf(b.UpperBound, 1) {
+			return false
+		}
+		last = c
+	}
+	return last <= count
+}
+
+// finite cuts off the bucket for +Inf, which comes last if it was pushed.
+func finite(sorted []exposition.Bucket) []exposition.Bucket {
+	if last := len(sorted) - 1; last >= 0 && math.IsInf(sorted[last].UpperBound, 1) {
+		return sorted[:last]
+	}
+	return sorted
+}
+
+// wholeCount is a count as an integer, and whether it is one. The float overrides the integer unless it is 0, as in the
+// protobuf format.
+func wholeCount(count uint64, float float64) (uint64, bool) {
+	switch {
+	case float == 0:
+		return count, true
+	case float > 0 && float < 1<<64 && float == math.Trunc(float):
+		return uint64(float), true
+	default:
+		return 0, false
+	}
+}
+
+// floatCount is a count as a number of whatever kind.
+func floatCount(count uint64, float float64) float64 {
+	if float != 0 {
+		return float
+	}
+	return float64(count)
+}
+
+// openHistograms makes the metric for n histograms.
+func (s *scope) openHistograms(d metricDescription, n int) pmetric.HistogramDataPointSlice {
+	h := s.metric(d).SetEmptyHistogram()
+	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	h.DataPoints().EnsureCapacity(n)
+	return h.DataPoints()
+}
+
+// buildHistogram fills in a point of a classic histogram. A sum that was not pushed is 0, as a Pushgateway shows it.
+//
+// A stale marker keeps its bounds, so that the series of all buckets end; it gets a sum, because the remote write exporter
+// ends the series of the sum only if there is one.
+func (t *translator) buildHistogram(s *exposition.Series, p *point, dp pmetric.HistogramDataPoint) {
+	begin(t, s, p, dp)
+	dp.SetStartTimestamp(started(s))
+	h := &t.batch.Histograms[s.Complex]
+	t.collectBuckets(h)
+	t.putExemplars(dp.Exemplars(), s.Exemplar, t.buckets)
+	if isStale(h.Sum) {
+		dp.SetFlags(noRecordedValue)
+		dp.SetSum(0)
+		putBuckets(dp, finite(t.buckets), 0, true)
+		return
+	}
+	count, _ := wholeCount(h.Count, h.CountFloat)
+	dp.SetSum(h.Sum)
+	dp.SetCount(count)
+	putBuckets(dp, finite(t.buckets), count, false)
+}
+
+// putBuckets turns cumulative counts into the counts of each bucket.
+func putBuckets(dp pmetric.HistogramDataPoint, sorted []exposition.Bucket, count uint64, stale bool) {
+	bounds, counts := dp.ExplicitBounds(), dp.BucketCounts()
+	bounds.EnsureCapacity(len(sorted))
+	counts.EnsureCapacity(len(sorted) + 1)
+	var last uint64
+	for i := range sorted {
+		bounds.Append(sorted[i].UpperBound)
+		var c uint64
+		if !stale {
+			c, _ = wholeCount(sorted[i].Count, sorted[i].CountFloat)
+		}
+		counts.Append(c - last)
+		last = c
+	}
+	counts.Append(count - last)
+}

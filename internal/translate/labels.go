@@ -1,0 +1,209 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// column is what is known of the labels at one position. Series of a family mostly have the same label names in the same
+// order, and many values repeat from one series to the next, so that nothing is left to do for most labels but to compare
+// them with their column.
+//
+// Its strings are copies: those of the batch are views into a body that will be overwritten.
+type column struct {
+	name, value string
+	class       class
+	hashed      bool // hash is that of name and value
+	nameHash    uint64
+	hash        uint64
+}
+
+// class tells what becomes of a label by its name.
+type class uint8
+
+const (
+	attribute  class = iota // becomes an attribute of the point
+	overridden              // the grouping key sets it
+	scoped                  // belongs to the scope
+	bound                   // an attribute, but no histogram may have it
+	quantile                // an attribute, but no summary may have it
+	invalid                 // no label may have that name
+)
+
+// The labels that are structure: the bucket of a histogram and the quantile of a summary.
+const (
+	boundLabel    = "le"
+	quantileLabel = "quantile"
+)
+
+const scopePrefix = "otel_scope_"
+
+// classify follows client_golang's checkLabelName for what is invalid, and the compatibility specification, section
+// "Instrumentation Scope", for what belongs to the scope.
+func (t *translator) classify(name string) class {
+	switch {
+	case t.grouping.overrides(name):
+		return overridden
+	case name == "" || strings.HasPrefix(name, "__") || !utf8.ValidString(name):
+		return invalid
+	case name == boundLabel:
+		return bound
+	case name == quantileLabel:
+		return quantile
+	case isScopeLabel(name):
+		return scoped
+	default:
+		return attribute
+	}
+}
+
+func isScopeLabel(name string) bool {
+	return len(name) > len(scopePrefix) && strings.HasPrefix(name, scopePrefix)
+}
+
+// merge checks the labels of a series and appends those that its point will carry beside the grouping labels to t.labels.
+// Labels with an empty value are left out, because for Prometheus they do not exist.
+func (t *translator) merge(f *exposition.Family, s *exposition.Series) (point, error) {
+	labels := t.batch.Labels[s.Labels.Start:s.Labels.End]
+	if len(labels) > len(t.columns) {
+		t.columns = append(t.columns, make([]column, len(labels)-len(t.columns))...)
+	}
+	start := len(t.labels)
+	t.hash, t.scopeLabels = 0, empty(t.scopeLabels)
+	for i := range labels {
+		c, l := &t.columns[i], &labels[i]
+		if c.name != l.Name || l.Name == "" {
+			t.rename(c, l.Name)
+			t.distinct = min(t.distinct, i)
+		}
+		if c.class != attribute {
+			if c.class == overridden {
+				continue
+			}
+			if err := t.checkClass(f, s, c); err != nil {
+				return point{}, err
+			}
+		}
+		if l.Value == "" {
+			continue
+		}
+		if c.value != l.Value {
+			if err := t.revalue(f, s, c, l.Value); err != nil {
+				return point{}, err
+			}
+		}
+		if t.several {
+			t.hash += c.labelHash()
+		}
+		if c.class == scoped {
+			t.scopeLabels = append(t.scopeLabels, exposition.Label{Name: c.name, Value: c.value})
+		} else {
+			t.labels = append(t.labels, exposition.Label{Name: c.name, Value: c.value})
+		}
+	}
+	if len(labels) > t.distinct {
+		if err := t.checkDistinct(f, s, labels); err != nil {
+			return point{}, err
+		}
+	}
+	if err := t.checkLabelCount(f, s, len(t.labels)-start+len(t.scopeLabels)); err != nil {
+		return point{}, err
+	}
+	return point{scope: t.scopeOf(), labels: exposition.Range{Start: int32(start), End: int32(len(t.labels))}}, nil
+}
+
+// rename gives a column another name. It then has no value.
+func (t *translator) rename(c *column, name string) {
+	name = t.copies.of(name)
+	*c = column{name: name, class: t.classify(name), nameHash: hashString(name)}
+}
+
+// revalue gives a column another value. Only now is there something to check: the value it had was found good before.
+func (t *translator) revalue(f *exposition.Family, s *exposition.Series, c *column, value string) error {
+	if !utf8.ValidString(value) {
+		return t.refuse(f, s, "has a label named %s whose value is not utf8: %s", quote(c.name), quote(value))
+	}
+	if limit := t.options.Limits.LabelValueLength; limit > 0 && len(value) > limit {
+		return valueTooLong(limit, len(value), t.describe(f, s), c.name)
+	}
+	c.value, c.hashed = t.copies.of(value), false
+	return nil
+}
+
+// checkClass refuses names that no label of the series may have.
+func (t *translator) checkClass(f *exposition.Family, s *exposition.Series, c *column) error {
+	switch {
+	case c.class == invalid:
+		return t.refuse(f, s, "has a label with an invalid name: %s", cut(c.name))
+	case c.class == bound && (f.Type == exposition.Histogram || f.Type == exposition.GaugeHistogram),
+		c.class == quantile && f.Type == exposition.Summary:
+		return t.refuse(f, s, "must not have an explicit %q label", c.name)
+	default:
+		return nil
+	}
+}
+
+// checkDistinct refuses a series that has a label twice, even if one of them is to be overridden or empty. It sorts, so
+// that its cost stays bounded however many labels there are.
+func (t *translator) checkDistinct(f *exposition.Family, s *exposition.Series, labels []exposition.Label) error {
+	t.names = empty(t.names)
+	for i := range labels {
+		t.names = append(t.names, t.columns[i].name)
+	}
+	slices.Sort(t.names)
+	for i, name := range t.names[1:] {
+		if name == t.names[i] {
+			return t.refuse(f, s, "has two or more labels with the same name: %s", cut(name))
+		}
+	}
+	t.distinct = len(labels)
+	return nil
+}
+
+// manyAttributes is the number of attributes from which pdata's Put functions, which look for the key among all others
+// first, cost more than building a map.
+const manyAttributes = 64
+
+// putAttributes gives a point its grouping labels, its own labels and further ones.
+func (t *translator) putAttributes(to pcommon.Map, p *point, further []exposition.Label) {
+	putLabels(to, t.grouping.labels, t.labels[p.labels.Start:p.labels.End], further)
+}
+
+// putLabels fills an empty map with labels.
+func putLabels(to pcommon.Map, lists ...[]exposition.Label) {
+	n := 0
+	for _, labels := range lists {
+		n += len(labels)
+	}
+	if n >= manyAttributes {
+		putMany(to, n, lists)
+		return
+	}
+	to.EnsureCapacity(n)
+	for _, labels := range lists {
+		for i := range labels {
+			to.PutStr(labels[i].Name, labels[i].Value)
+		}
+	}
+}
+
+// putMany fills an empty map with n labels at a cost that grows with their number only. Their order is lost, which
+// does not matter in a map.
+func putMany(to pcommon.Map, n int, lists [][]exposition.Label) {
+	raw := make(map[string]any, n)
+	for _, labels := range lists {
+		for _, l := range labels {
+			raw[l.Name] = l.Value
+		}
+	}
+	// FromRaw fails only for values of unknown types.
+	_ = to.FromRaw(raw)
+}

@@ -1,0 +1,79 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// staleNaN are the bits of the NaN by which Prometheus marks the end of a series (model/value in Prometheus). All other
+// NaNs are values.
+const staleNaN uint64 = 0x7ff0000000000002
+
+func isStale(v float64) bool { return math.Float64bits(v) == staleNaN }
+
+var noRecordedValue = pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)
+
+// openNumbers makes the metric for n points of a family whose series are single numbers.
+func (s *scope) openNumbers(d metricDescription, n int) pmetric.NumberDataPointSlice {
+	m := s.metric(d)
+	var points pmetric.NumberDataPointSlice
+	switch d.prometheusType {
+	case exposition.Counter:
+		points = cumulativeSum(m, true)
+	case exposition.Info, exposition.StateSet:
+		points = cumulativeSum(m, false)
+	default:
+		points = m.SetEmptyGauge().DataPoints()
+	}
+	points.EnsureCapacity(n)
+	return points
+}
+
+func cumulativeSum(m pmetric.Metric, monotonic bool) pmetric.NumberDataPointSlice {
+	sum := m.SetEmptySum()
+	sum.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
+	sum.SetIsMonotonic(monotonic)
+	return sum.DataPoints()
+}
+
+// buildNumber fills in a point of a counter, gauge, untyped, info or stateset family. The points of gauges have neither
+// start nor exemplars.
+func (t *translator) buildNumber(f *exposition.Family, s *exposition.Series, p *point, dp pmetric.NumberDataPoint) {
+	begin(t, s, p, dp)
+	setNumber(dp, s.Value)
+	if f.Type != exposition.Gauge && f.Type != exposition.Untyped {
+		dp.SetStartTimestamp(started(s))
+		t.putExemplars(dp.Exemplars(), s.Exemplar, nil)
+	}
+}
+
+// setNumber sets the value, or says that the series has ended.
+func setNumber(dp pmetric.NumberDataPoint, v float64) {
+	if isStale(v) {
+		dp.SetFlags(noRecordedValue)
+		return
+	}
+	dp.SetDoubleValue(v)
+}
+
+// A Pushgateway's metric of the time of each group's last successful push, which it sets itself, whatever is pushed.
+const (
+	pushTimeName = "push_time_seconds"
+	pushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
+)
+
+// addPushTime adds the time of the push, whose value Stamp sets.
+func (t *translator) addPushTime() {
+	s := &t.scopes[0]
+	t.enter(s)
+	points := s.openNumbers(metricDescription{name: pushTimeName, help: pushTimeHelp, prometheusType: exposition.Gauge}, 1)
+	t.push.pushTime, t.push.hasPushTime = points.AppendEmpty(), true
+	putLabels(t.push.pushTime.Attributes(), t.grouping.labels)
+	t.push.DataPoints++
+}

@@ -1,0 +1,160 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// scope is an instrumentation scope of the push with the metrics of the current family.
+type scope struct {
+	labels  []exposition.Label // the otel_scope_* labels that are its identity
+	metrics pmetric.MetricSlice
+	opened  bool // metrics is part of the push
+
+	// What the first walk through the current family counted.
+	planned [kinds]int
+	buckets int // bucket series of flattened histograms
+
+	numbers      pmetric.NumberDataPointSlice
+	histograms   pmetric.HistogramDataPointSlice
+	exponentials pmetric.ExponentialHistogramDataPointSlice
+	summaries    pmetric.SummaryDataPointSlice
+	flattened    flatMetrics
+}
+
+// scopeOf returns the index of the scope that the labels of the current series name, and makes it if it is new.
+func (t *translator) scopeOf() int32 {
+	if len(t.scopeLabels) == 0 {
+		return 0
+	}
+	t.scopeLabels = append(t.scopeLabels, t.grouping.scope...)
+	slices.SortFunc(t.scopeLabels, byName)
+	// No name and no value holds 0xff, since it never occurs in UTF-8.
+	t.text = t.text[:0]
+	for _, l := range t.scopeLabels {
+		t.text = append(append(append(append(t.text, l.Name...), 0xff), l.Value...), 0xff)
+	}
+	id, ok := t.scopeIDs[string(t.text)]
+	if !ok {
+		id = int32(len(t.scopes))
+		t.scopes = append(t.scopes, scope{labels: slices.Clone(t.scopeLabels)})
+		t.scopeIDs[string(t.text)] = id
+	}
+	return id
+}
+
+// count adds a planned point to its scope's.
+func (t *translator) count(p *point) {
+	s := &t.scopes[p.scope]
+	if s.planned == [kinds]int{} {
+		t.touched = append(t.touched, p.scope)
+	}
+	s.planned[p.kind]++
+	s.buckets += int(p.buckets)
+}
+
+// open makes the metrics of a family in all scopes that have points of it, each with room for exactly its points.
+func (t *translator) open(f *exposition.Family) {
+	d := t.describeMetric(f)
+	for _, i := range t.touched {
+		s := &t.scopes[i]
+		t.enter(s)
+		if n := s.planned[number]; n > 0 {
+			s.numbers = s.openNumbers(d, n)
+		}
+		if n := s.planned[classic]; n > 0 {
+			s.histograms = s.openHistograms(d, n)
+		}
+		if n := s.planned[exponential]; n > 0 {
+			s.exponentials = s.openExponentials(d, n)
+		}
+		if n := s.planned[summary]; n > 0 {
+			s.summaries = s.metric(d).SetEmptySummary().DataPoints()
+			s.summaries.EnsureCapacity(n)
+		}
+		if n := s.planned[flattened]; n > 0 {
+			s.flattened = s.openFlattened(f, d, n)
+		}
+		s.planned, s.buckets = [kinds]int{}, 0
+	}
+}
+
+// enter makes the scope part of the push. The resource comes with the first one, so that a push without points is empty.
+func (t *translator) enter(s *scope) {
+	if s.opened {
+		return
+	}
+	resources := t.push.Metrics.ResourceMetrics()
+	if resources.Len() == 0 {
+		resources.EnsureCapacity(1)
+		t.putResource(resources.AppendEmpty().Resource().Attributes())
+	}
+	sm := resources.At(0).ScopeMetrics().AppendEmpty()
+	t.identify(sm, s.labels)
+	s.metrics, s.opened = sm.Metrics(), true
+	if s == &t.scopes[0] {
+		s.metrics.EnsureCapacity(len(t.families) + 1)
+	}
+}
+
+// identify gives a scope its identity: that of this receiver, which translated it, or else that which its labels name.
+func (t *translator) identify(sm pmetric.ScopeMetrics, labels []exposition.Label) {
+	if len(labels) == 0 {
+		sm.Scope().SetName(t.options.ScopeName)
+		sm.Scope().SetVersion(t.options.ScopeVersion)
+		return
+	}
+	attributes := make([]exposition.Label, 0, len(labels))
+	for _, l := range labels {
+		switch name := l.Name[len(scopePrefix):]; name {
+		case "name":
+			sm.Scope().SetName(l.Value)
+		case "version":
+			sm.Scope().SetVersion(l.Value)
+		case "schema_url":
+			sm.SetSchemaUrl(l.Value)
+		default:
+			attributes = append(attributes, exposition.Label{Name: name, Value: l.Value})
+		}
+	}
+	putLabels(sm.Scope().Attributes(), attributes)
+}
+
+// metricDescription is what the metrics of one family have in common.
+type metricDescription struct {
+	name, help, unit string
+	prometheusType   exposition.Type
+}
+
+// describeMetric copies what describes a family. HELP may hold anything, as in a Pushgateway; pdata holds UTF-8 only.
+func (t *translator) describeMetric(f *exposition.Family) metricDescription {
+	return metricDescription{
+		name:           t.copies.of(f.Name),
+		help:           t.copies.valid(f.Help),
+		unit:           t.unit(f.Unit),
+		prometheusType: f.Type,
+	}
+}
+
+// metric appends a metric without data to the scope.
+func (s *scope) metric(d metricDescription) pmetric.Metric {
+	m := s.metrics.AppendEmpty()
+	m.SetName(d.name)
+	m.SetDescription(d.help)
+	m.SetUnit(d.unit)
+	putType(m.Metadata(), d.prometheusType)
+	return m
+}
+
+// putType keeps the Prometheus type, which pdata's own types cannot tell in full.
+func putType(to pcommon.Map, t exposition.Type) {
+	to.EnsureCapacity(1)
+	to.PutStr("prometheus.type", t.String())
+}

@@ -1,0 +1,81 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// Stamp gives the time to all points and exemplars that have none of their own, and to push_time_seconds as its value. It
+// touches each point once, and is cheap enough to be called under a lock.
+func (p *Push) Stamp(at time.Time) {
+	if p.hasPushTime {
+		p.pushTime.SetDoubleValue(float64(at.UnixNano()) / float64(time.Second))
+	}
+	now := pcommon.NewTimestampFromTime(at)
+	for _, rm := range p.Metrics.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				stampMetric(m, now)
+			}
+		}
+	}
+}
+
+// stampMetric stamps all points of a metric.
+func stampMetric(m pmetric.Metric, now pcommon.Timestamp) {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		stampPoints(m.Gauge().DataPoints(), now)
+	case pmetric.MetricTypeSum:
+		points := m.Sum().DataPoints()
+		stampPoints(points, now)
+		stampExemplars(points)
+	case pmetric.MetricTypeHistogram:
+		points := m.Histogram().DataPoints()
+		stampPoints(points, now)
+		stampExemplars(points)
+	case pmetric.MetricTypeExponentialHistogram:
+		points := m.ExponentialHistogram().DataPoints()
+		stampPoints(points, now)
+		stampExemplars(points)
+	case pmetric.MetricTypeSummary:
+		stampPoints(m.Summary().DataPoints(), now)
+	}
+}
+
+// slice is what the slices of all kinds of points have in common.
+type slice[P any] interface {
+	Len() int
+	At(int) P
+}
+
+func stampPoints[P dataPoint](points slice[P], now pcommon.Timestamp) {
+	for i := range points.Len() {
+		if p := points.At(i); p.Timestamp() == 0 {
+			p.SetTimestamp(now)
+		}
+	}
+}
+
+// exemplified is a point that has exemplars.
+type exemplified interface {
+	dataPoint
+	Exemplars() pmetric.ExemplarSlice
+}
+
+// stampExemplars gives exemplars without a time that of their point.
+func stampExemplars[P exemplified](points slice[P]) {
+	for i := range points.Len() {
+		p := points.At(i)
+		for _, e := range p.Exemplars().All() {
+			if e.Timestamp() == 0 {
+				e.SetTimestamp(p.Timestamp())
+			}
+		}
+	}
+}

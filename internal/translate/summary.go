@@ -1,0 +1,57 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"slices"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// checkQuantiles refuses a summary that has a quantile twice, since these are one series.
+func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) error {
+	t.quantiles = t.quantiles[:0]
+	for i := t.batch.Summaries[s.Complex].FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+		t.quantiles = append(t.quantiles, t.batch.Quantiles[i].Quantile)
+	}
+	slices.SortFunc(t.quantiles, compareBounds)
+	for i := 1; i < len(t.quantiles); i++ {
+		if compareBounds(t.quantiles[i-1], t.quantiles[i]) == 0 {
+			return t.refuseStructural(f.Name, s, quantileLabel, t.quantiles[i])
+		}
+	}
+	return nil
+}
+
+// buildSummary fills in a point of a summary. What was not pushed is 0, as a Pushgateway shows it. A summary whose sum is
+// a stale marker has ended as a whole.
+func (t *translator) buildSummary(s *exposition.Series, p *point, dp pmetric.SummaryDataPoint) {
+	begin(t, s, p, dp)
+	dp.SetStartTimestamp(started(s))
+	v := &t.batch.Summaries[s.Complex]
+	stale := isStale(v.Sum)
+	if stale {
+		dp.SetFlags(noRecordedValue)
+	} else {
+		dp.SetCount(v.Count)
+		dp.SetSum(v.Sum)
+	}
+	dp.QuantileValues().EnsureCapacity(t.countQuantiles(v))
+	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+		q := dp.QuantileValues().AppendEmpty()
+		q.SetQuantile(t.batch.Quantiles[i].Quantile)
+		if !stale {
+			q.SetValue(t.batch.Quantiles[i].Value)
+		}
+	}
+}
+
+func (t *translator) countQuantiles(v *exposition.SummaryValue) (n int) {
+	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+		n++
+	}
+	return n
+}

@@ -1,0 +1,197 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate_test
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/pmetrictest"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.uber.org/goleak"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// Everything in the batch is a view into a body that is overwritten by the next push.
+func TestPushSharesNothingWithTheBody(t *testing.T) {
+	t.Parallel()
+	for _, file := range []string{"classic_text/input.prom", "scopes/input.prom", "openmetrics/input.om", "native/input.pb.txt", "flattened/input.prom"} {
+		t.Run(file, func(t *testing.T) {
+			t.Parallel()
+			data, err := os.ReadFile("testdata/" + file)
+			require.NoError(t, err)
+			format := inputs[file[strings.Index(file, "/")+1:]]
+			if format == exposition.Protobuf {
+				data = delimited(t, string(data))
+			}
+			o := defaults
+			o.Timestamps = translate.Honor
+			var b exposition.Batch
+			require.NoError(t, b.Decode(format, data, exposition.Options{}))
+			push, err := translate.Translate(&b, keyOf(t, "job/j/zone/z/otel_scope_extra/s"), o)
+			require.NoError(t, err)
+			before := pmetric.NewMetrics()
+			copyDeep(t, push.Metrics, before)
+
+			for i := range data {
+				data[i] = 'x'
+			}
+			b.Reset()
+			_, err = translate.Translate(decode(t, exposition.Text, string(counters(100))), keyOf(t, "job/other"), o)
+			require.NoError(t, err)
+			require.NoError(t, pmetrictest.CompareMetrics(before, push.Metrics))
+		})
+	}
+}
+
+// copyDeep copies strings too, which CopyTo does not.
+func copyDeep(t *testing.T, from, to pmetric.Metrics) {
+	data, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(from)
+	require.NoError(t, err)
+	md, err := (&pmetric.ProtoUnmarshaler{}).UnmarshalMetrics(data)
+	require.NoError(t, err)
+	md.MoveTo(to)
+}
+
+// What a refused push leaves behind must not be seen by the next one.
+func TestRefusalLeavesNothingBehind(t *testing.T) {
+	t.Parallel()
+	bad := []string{
+		"a{otel_scope_name=\"s\"} 1\na{otel_scope_name=\"t\"} 1\na{__x=\"1\"} 1\n",
+		"# TYPE h histogram\nh_count{x=\"1\"} 1.5\nh_count{x=\"1\",y=\"\"} 1\n",
+		"x_count 1\n# TYPE x summary\nx_sum 1\n",
+	}
+	want := translated(t, exposition.Text, "job/j", "a{x=\"1\"} 1\na{y=\"1\"} 1\n", defaults)
+	for range 3 {
+		for _, body := range bad {
+			_, err := translate.Translate(decode(t, exposition.Text, body), keyOf(t, "job/j"), defaults)
+			require.Error(t, err)
+			got := translated(t, exposition.Text, "job/j", "a{x=\"1\"} 1\na{y=\"1\"} 1\n", defaults)
+			require.NoError(t, pmetrictest.CompareMetrics(want.Metrics, got.Metrics))
+		}
+	}
+}
+
+func TestConcurrentPushes(t *testing.T) {
+	t.Parallel()
+	var all sync.WaitGroup
+	for i := range 8 {
+		all.Go(func() {
+			for n := range 20 {
+				body := fmt.Sprintf("a{x=\"%d\"} 1\na{y=\"%d\"} 2\n", i, n)
+				push, err := translate.Translate(decode(t, exposition.Text, body), keyOf(t, "job/j"), defaults)
+				if assert.NoError(t, err) {
+					assert.Equal(t, lines(fmt.Sprintf(`a{job="j",x="%d"} 1`, i), fmt.Sprintf(`a{job="j",y="%d"} 2`, n)), lines(seriesOf(push.Metrics)...))
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
+// No push may cost more than in proportion to its size: a quadratic step would take minutes with any of these.
+func TestHostileSizes(t *testing.T) {
+	t.Parallel()
+	const many = 50000
+	for name, body := range map[string]string{
+		"labels of one series":    "a{" + repeat(many, `l%d="v",`) + "} 1\n",
+		"labels of two series":    "a{" + repeat(many, `l%d="v",`) + "} 1\na{" + repeat(many, `l%d="w",`) + "} 1\n",
+		"series of one family":    repeat(many, "a{l=\"%d\"} 1\n"),
+		"series, names rotating":  repeat(many, "a{l%[1]d=\"1\",x=\"1\"} 1\n"),
+		"families":                repeat(many, "a%d_count 1\n") + "# TYPE s summary\ns_sum 1\n",
+		"scopes":                  repeat(many, "a{otel_scope_name=\"%d\"} 1\n"),
+		"labels of one scope":     "a{" + repeat(many, `otel_scope_%d="v",`) + "} 1\n",
+		"buckets, backwards":      "# TYPE h histogram\n" + repeat(many, "h_bucket{le=\"-%d\"} 1\n") + "h_count 1\n",
+		"quantiles, backwards":    "# TYPE s summary\n" + repeat(many, "s{quantile=\"-%d\"} 1\n"),
+		"flattened, many labels":  "# TYPE h histogram\nh_count{" + repeat(many, `l%d="v",`) + "} 1.5\n",
+		"histograms in one scope": "# TYPE h histogram\n" + repeat(many, "h_count{l=\"%d\"} 1\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			b := decode(t, exposition.Text, body)
+			start := time.Now()
+			push, err := translate.Translate(b, keyOf(t, "job/j"), defaults)
+			require.NoError(t, err)
+			assert.Less(t, time.Since(start), 20*time.Second)
+			assert.NotZero(t, push.DataPoints)
+		})
+	}
+}
+
+// The same series at many times is no duplicate, and must not cost a comparison with all before it.
+func TestHostileTimes(t *testing.T) {
+	t.Parallel()
+	o := defaults
+	o.Timestamps = translate.Honor
+	push := translated(t, exposition.Text, "job/j", repeat(50000, "a 1 1%d\n"), o)
+	assert.Equal(t, 50000, push.DataPoints)
+}
+
+// A span of a few bytes declares many empty buckets: one push may not have more of them than a fixed number.
+func TestHostileGaps(t *testing.T) {
+	t.Parallel()
+	metric := `metric { label { name: "x" value: "%d" } histogram { sample_count: 2 schema: 1 positive_span { offset: 1 length: 1 } positive_span { offset: 60000 length: 1 } positive_delta: 1 positive_delta: 0 } }`
+	body := `name: "h" type: HISTOGRAM ` + repeat(17, metric)
+	translated(t, exposition.Protobuf, "job/j", body, defaults)
+	assert.Contains(t, refusal(t, exposition.Protobuf, "job/j", body+fmt.Sprintf(metric, 17), defaults),
+		`{instance="",job="j",x="17"} has native buckets too far apart: 60000 empty ones between them`)
+}
+
+// The labels of the grouping key are on each series and those of a flattened histogram on each bucket: the product of two
+// harmless numbers must not exhaust the memory.
+func TestHostileProducts(t *testing.T) {
+	t.Parallel()
+	labels := repeat(3000, `label { name: "l%d" value: "v" } `)
+	for name, c := range map[string]struct {
+		format     exposition.Format
+		path, body string
+	}{
+		"grouping labels":                {exposition.Text, "job/j" + repeat(3000, "/l%d/v"), repeat(3000, "a%d 1\n")},
+		"grouping labels of the scope":   {exposition.Text, "job/j" + repeat(3000, "/otel_scope_%d/v"), repeat(3000, "a{otel_scope_name=\"%d\"} 1\n")},
+		"labels of flattened histograms": {exposition.Protobuf, "job/j", `name: "h" type: GAUGE_HISTOGRAM metric { ` + labels + `histogram { ` + repeat(3000, "bucket { upper_bound: %d } ") + `} }`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := translate.Translate(decode(t, c.format, c.body), keyOf(t, c.path), defaults)
+			var limit *translate.LimitError
+			require.ErrorAs(t, err, &limit)
+			assert.Regexp(t, `^with those of the grouping key on each series, the push has \d+ labels or more; the limit for a push of its size is \d+$`, err.Error())
+		})
+	}
+	// Within the limit, a push may have many of both.
+	push := translated(t, exposition.Text, "job/j"+repeat(100, "/l%d/v"), repeat(3000, "a%d 1\n"), defaults)
+	assert.Equal(t, 3000, push.DataPoints)
+}
+
+// repeat writes the format n times, with the numbers from 0 on.
+func repeat(n int, format string) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, format, i)
+	}
+	return b.String()
+}
+
+// All of pdata is made at its size: what a push costs beside is a fixed number of allocations and chunks for its strings.
+func TestAllocations(t *testing.T) {
+	const n, labels = 1000, 6
+	b := decode(t, exposition.Text, string(counters(n)))
+	k := keyOf(t, "job/bench/instance/host-1/shard/7")
+	got := testing.AllocsPerRun(20, func() {
+		_, err := translate.Translate(b, k, defaults)
+		require.NoError(t, err)
+	})
+	const pdata = n * (1 + 1 + 1 + labels) // a point, its value, its map and the values in it
+	assert.InDelta(t, pdata, got, n/4)
+}

@@ -1,0 +1,134 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"sync"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+// translator is the state of one translation. It is reused, and what it keeps between two is memory only.
+type translator struct {
+	batch   *exposition.Batch
+	options Options
+	push    *Push
+
+	families []family
+	grouping grouping
+	columns  []column
+	copies   copies
+	scopes   []scope // the first one takes the points that name none
+	scopeIDs map[string]int32
+	gaps     int // empty native buckets that this push has had filled in
+	spent    int // attributes of all points planned
+
+	// Of the current family.
+	several  bool // more than one series, so that some may be the same
+	points   []point
+	labels   []exposition.Label // kept by the points, beside the grouping labels
+	touched  []int32            // scopes that have points
+	seen     seriesSet
+	distinct int // so many of the columns' names, from the first one on, are known to differ
+
+	// Of the current series.
+	hash        uint64
+	scopeLabels []exposition.Label
+
+	// Scratch.
+	owners    map[string]exposition.Type
+	names     []string
+	filtered  []exposition.Label
+	text      []byte
+	buckets   []exposition.Bucket
+	quantiles []float64
+	positive  []nativeBucket
+	negative  []nativeBucket
+	flat      []flatBucket
+}
+
+// family is a family that has series, with their number.
+type family struct {
+	*exposition.Family
+	series int
+}
+
+// kind is the kind of data point that a series becomes.
+type kind uint8
+
+const (
+	number kind = iota
+	classic
+	exponential
+	summary
+	flattened
+	kinds
+)
+
+// point is what the first walk found out about a series.
+type point struct {
+	series  int32
+	scope   int32            // index into translator.scopes
+	labels  exposition.Range // of translator.labels
+	buckets int32            // number of bucket series, if flattened
+	kind    kind
+}
+
+var pool = sync.Pool{New: func() any {
+	return &translator{scopeIDs: map[string]int32{}, owners: map[string]exposition.Type{}}
+}}
+
+func acquire() *translator { return pool.Get().(*translator) }
+
+// maxKept bounds what an idle translator keeps, in elements of each of its slices: one huge push must not make the memory
+// of all later ones huge. It has room for a push of some ten thousand series.
+const maxKept = 1 << 16
+
+// release gives the translator back. It lets go of all strings and pdata first, so that an idle one pins none.
+func (t *translator) release() {
+	if t.kept() > maxKept {
+		return
+	}
+	t.batch, t.push, t.options, t.copies = nil, nil, Options{}, copies{}
+	t.families, t.columns, t.scopes = empty(t.families), empty(t.columns), empty(t.scopes)
+	t.labels, t.scopeLabels = empty(t.labels), empty(t.scopeLabels)
+	t.names, t.filtered = empty(t.names), empty(t.filtered)
+	t.grouping.release()
+	t.scopeIDs, t.owners = forget(t.scopeIDs), forget(t.owners)
+	t.distinct, t.gaps, t.spent = 0, 0, 0
+	pool.Put(t)
+}
+
+// kept is the size of the largest slice.
+func (t *translator) kept() int {
+	return max(cap(t.families), cap(t.columns), cap(t.scopes), cap(t.points), cap(t.labels), cap(t.seen.slots), cap(t.names),
+		cap(t.filtered), cap(t.text), cap(t.buckets), cap(t.quantiles), cap(t.positive), cap(t.negative), cap(t.flat))
+}
+
+// empty empties a slice and lets go of what its elements refer to.
+func empty[E any](s []E) []E {
+	clear(s)
+	return s[:0]
+}
+
+// forget empties a map. One that has become large is left to the garbage collector, because emptying it would cost later
+// pushes as much however small they are.
+func forget[V any](m map[string]V) map[string]V {
+	const maxKeys = 1 << 10
+	if len(m) > maxKeys {
+		return map[string]V{}
+	}
+	clear(m)
+	return m
+}
+
+// beginFamily forgets the previous family.
+func (t *translator) beginFamily(series int) {
+	t.labels = empty(t.labels)
+	t.points, t.touched = t.points[:0], t.touched[:0]
+	t.several = series > 1
+	if t.several {
+		t.seen.reset(series)
+	}
+}
