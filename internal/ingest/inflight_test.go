@@ -1,0 +1,56 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+func TestInFlight(t *testing.T) {
+	t.Parallel()
+	f := NewInFlight(100)
+	require.NoError(t, f.Reserve(60))
+	require.NoError(t, f.Reserve(40))
+
+	err := f.Reserve(1)
+	assert.Equal(t, ReasonOverload, reasonOf(err))
+	require.ErrorContains(t, err, "limits::in_flight_bytes (100) is reached: 100 bytes of pushes are being worked on and this push needs 1 more")
+	assert.EqualValues(t, 100, f.Bytes(), "a refused reservation takes nothing")
+
+	err = f.Reserve(101)
+	assert.Equal(t, ReasonTooLarge, reasonOf(err), "what can never fit is not worth a retry")
+
+	f.Release(40)
+	require.NoError(t, f.Reserve(40))
+	f.Release(100)
+	assert.Zero(t, f.Bytes())
+}
+
+func TestInFlightWithoutLimit(t *testing.T) {
+	t.Parallel()
+	f := NewInFlight(0)
+	require.NoError(t, f.Reserve(1<<60))
+	assert.EqualValues(t, 1<<60, f.Bytes())
+}
+
+func TestInFlightIsExactUnderConcurrency(t *testing.T) {
+	t.Parallel()
+	f := NewInFlight(10)
+	var wg sync.WaitGroup
+	for range 50 {
+		wg.Go(func() {
+			for range 1000 {
+				if f.Reserve(3) == nil {
+					f.Release(3)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	assert.Zero(t, f.Bytes())
+}
