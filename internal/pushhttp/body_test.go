@@ -1,0 +1,138 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushhttp_test
+
+import (
+	"errors"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
+)
+
+func TestBodies(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, size := range []int{0, 1, 511, 512, 513, 1 << 16, 1<<20 + 1, 5 << 20} {
+		body := strings.Repeat("x", size)
+		assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", body).status, size)
+		pushes := s.pushed()
+		assertSame(t, body, pushes[len(pushes)-1].body)
+	}
+}
+
+func TestBodiesDoNotMix(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	s.ingest.answer = func(body []byte) error {
+		if len(body) == 0 || strings.Trim(string(body), string(body[:1])) != "" {
+			return ingest.Refuse(ingest.ReasonParse, errors.New("mixed"))
+		}
+		return nil
+	}
+	var wg sync.WaitGroup
+	for i := range 50 {
+		wg.Go(func() {
+			body := strings.Repeat(string(rune('A'+i)), 1000*(i+1))
+			assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", body).status)
+		})
+	}
+	wg.Wait()
+}
+
+func TestBodyOverTheLimit(t *testing.T) {
+	t.Parallel()
+	const text = "the body is larger than max_request_body_size (1000 bytes) allows\n"
+	s := serve(t, limitedTo(1000))
+	big := strings.Repeat("x", 1001)
+	header := "\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\x00\x88\x13" // 5000 bytes of an extra field follow.
+	for name, request := range map[string]string{
+		"announced":       request("PUT", "/metrics/job/j", []string{"Content-Length: 1001"}, big),
+		"only announced":  request("PUT", "/metrics/job/j", []string{"Content-Length: 1001", "Expect: 100-continue"}, ""),
+		"chunked":         request("PUT", "/metrics/job/j", []string{"Transfer-Encoding: chunked"}, "3e9\r\n"+big+"\r\n0\r\n\r\n"),
+		"after decoding":  request("PUT", "/metrics/job/j", []string{"Content-Encoding: gzip", "Content-Length: " + length(gzipped(big))}, gzipped(big)),
+		"gzip header":     request("PUT", "/metrics/job/j", []string{"Content-Encoding: gzip", "Content-Length: 6000"}, header+strings.Repeat("x", 6000-len(header))),
+		"announced block": request("PUT", "/metrics/job/j", []string{"Content-Encoding: snappy", "Content-Length: 3"}, "\xe9\x07x"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := s.send(t, request)
+			assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+			assert.Equal(t, text, got.body)
+		})
+	}
+	assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", big[:1000]).status)
+	assert.Len(t, s.pushed(), 1)
+	assert.Equal(t, map[string]int64{"PUT text accepted": 1, "PUT text too_large": 5, "PUT none too_large": 1}, s.outcomes(t))
+}
+
+func length(s string) string { return strconv.Itoa(len(s)) }
+
+func TestCutBodyIsNotForwarded(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for name, request := range map[string]string{
+		"fewer bytes than announced": request("PUT", "/metrics/job/j", []string{"Content-Length: 100"}, "a 1\n"),
+		"zstd":                       request("PUT", "/metrics/job/j", []string{"Content-Length: 100", "Content-Encoding: zstd"}, zstandard("a 1\n")),
+		"snappy":                     request("PUT", "/metrics/job/j", []string{"Content-Length: 100", "Content-Encoding: snappy"}, block("a 1\n")),
+		"snappy, long":               request("PUT", "/metrics/job/j", []string{"Content-Length: 100", "Content-Encoding: snappy"}, block("a long metric name 1\n")),
+		"lz4":                        request("PUT", "/metrics/job/j", []string{"Content-Length: 100", "Content-Encoding: lz4"}, lz4ed("a 1\n")),
+		"chunks without an end":      request("PUT", "/metrics/job/j", []string{"Transfer-Encoding: chunked"}, "4\r\na 1\n\r\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := s.send(t, request)
+			assert.Equal(t, http.StatusBadRequest, got.status)
+			assert.Equal(t, "unexpected EOF\n", got.body)
+		})
+	}
+	assert.Empty(t, s.pushed())
+	assert.Equal(t, map[string]int64{"PUT text body": 6}, s.outcomes(t))
+}
+
+func TestBodyIsReservedUntilThePushIsDone(t *testing.T) {
+	t.Parallel()
+	limiter := ingest.NewInFlight(10_000)
+	s := serve(t, func(s *setup) { s.options.InFlight = limiter })
+	s.ingest.answer = func(body []byte) error {
+		assert.GreaterOrEqual(t, limiter.Bytes(), int64(len(body)))
+		return nil
+	}
+	assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", strings.Repeat("x", 4000)).status)
+	assert.Zero(t, limiter.Bytes())
+}
+
+func TestOverload(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(10_000))
+	held, release := make(chan struct{}), make(chan struct{})
+	s.ingest.answer = func([]byte) error {
+		close(held)
+		<-release
+		return nil
+	}
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", strings.Repeat("x", 7000)).status)
+	})
+	<-held
+	got := s.do(t, "PUT", "/metrics/job/j", strings.Repeat("x", 7000))
+	close(release)
+	wg.Wait()
+	assert.Equal(t, http.StatusServiceUnavailable, got.status)
+	assert.NotEmpty(t, got.header.Get("Retry-After"))
+	assert.Contains(t, got.body, "limits::in_flight_bytes (10000) is reached")
+}
+
+func TestBodyThatCanNeverFit(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(10_000))
+	got := s.do(t, "PUT", "/metrics/job/j", strings.Repeat("x", 20_000))
+	assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	assert.Contains(t, got.body, "more than limits::in_flight_bytes (10000) allows")
+	assert.Empty(t, got.header.Get("Retry-After"))
+}

@@ -1,0 +1,351 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushhttp_test
+
+import (
+	"bytes"
+	"compress/gzip"
+	"compress/zlib"
+	"encoding/binary"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/golang/snappy"
+	"github.com/klauspost/compress/zstd"
+	"github.com/pierrec/lz4/v4"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/confighttp"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
+)
+
+func written(body string, to func(io.Writer) io.WriteCloser) string {
+	var b bytes.Buffer
+	w := to(&b)
+	_, err := io.WriteString(w, body)
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		panic(err)
+	}
+	return b.String()
+}
+
+func gzipped(body string) string {
+	return written(body, func(w io.Writer) io.WriteCloser { return gzip.NewWriter(w) })
+}
+
+func zlibbed(body string) string {
+	return written(body, func(w io.Writer) io.WriteCloser { return zlib.NewWriter(w) })
+}
+
+func framed(body string) string {
+	return written(body, func(w io.Writer) io.WriteCloser { return snappy.NewBufferedWriter(w) })
+}
+
+func block(body string) string { return string(snappy.Encode(nil, []byte(body))) }
+
+func zstandard(body string, options ...zstd.EOption) string {
+	return written(body, func(w io.Writer) io.WriteCloser {
+		e, err := zstd.NewWriter(w, options...)
+		if err != nil {
+			panic(err)
+		}
+		return e
+	})
+}
+
+func lz4ed(body string, options ...lz4.Option) string {
+	return written(body, func(w io.Writer) io.WriteCloser {
+		z := lz4.NewWriter(w)
+		if err := z.Apply(options...); err != nil {
+			panic(err)
+		}
+		return z
+	})
+}
+
+// assertSame spares the log the bodies.
+func assertSame(t *testing.T, want, got string) {
+	t.Helper()
+	if want != got {
+		t.Errorf("got another body of %d bytes instead of %d", len(got), len(want))
+	}
+}
+
+// noise is text that compresses but little, so that decoders see many blocks.
+func noise(n int) string {
+	r := rand.New(rand.NewPCG(1, 2))
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = 'a' + byte(r.IntN(26))
+	}
+	return string(b)
+}
+
+func TestDefaultCodingsAreThoseOfConfighttp(t *testing.T) {
+	t.Parallel()
+	config := confighttp.NewDefaultServerConfig()
+	_, err := config.ToServer(t.Context(), nil, componenttest.NewNopTelemetrySettings(), nil)
+	require.NoError(t, err)
+	assert.Equal(t, []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"}, config.CompressionAlgorithms)
+	s := serve(t)
+	for _, coding := range config.CompressionAlgorithms {
+		assert.NotEqual(t, http.StatusUnsupportedMediaType, s.do(t, "PUT", "/metrics/job/j", "", "Content-Encoding: "+coding).status)
+	}
+}
+
+func TestCodingsAccepted(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	small, large := "some_metric 3.14\n", noise(1<<20)
+	for _, tt := range []struct{ name, coding, body, want string }{
+		{"gzip [E01]", "gzip", gzipped(small), small},
+		{"gzip in upper case [E02]", "GZIP", gzipped(small), small},
+		{"gzip by its old name", "x-gzip", gzipped(small), small},
+		{"gzip and identity", "gzip, identity", gzipped(small), small},
+		{"gzip of nothing [E06]", "gzip", gzipped(""), ""},
+		{"gzip in two members", "gzip", gzipped("a 1\n") + gzipped("b 2\n"), "a 1\nb 2\n"},
+		{"gzip, large", "gzip", gzipped(large), large},
+		{"zlib", "zlib", zlibbed(small), small},
+		{"deflate is zlib", "deflate", zlibbed(small), small},
+		{"zstd", "zstd", zstandard(small), small},
+		{"zstd of nothing", "zstd", zstandard(""), ""},
+		{"zstd in upper case", " Zstd", zstandard(small), small},
+		{"zstd, large", "zstd", zstandard(large), large},
+		{"zstd, the largest window", "zstd", zstandard(large, zstd.WithWindowSize(8<<20)), large},
+		{"zstd in a single segment", "zstd", zstandard(large, zstd.WithSingleSegment(true)), large},
+		{"zstd in two frames", "zstd", zstandard("a 1\n") + zstandard("b 2\n"), "a 1\nb 2\n"},
+		{"zstd behind a skippable frame", "zstd", "\x50\x2a\x4d\x18\x02\x00\x00\x00xx" + zstandard(small), small},
+		{"snappy block", "snappy", block(small), small},
+		{"snappy block, large", "snappy", block(large), large},
+		{"snappy block of nothing", "snappy", block(""), ""},
+		{"snappy frames [E15]", "snappy", framed(small), small},
+		{"snappy frames, large", "snappy", framed(large), large},
+		{"snappy without a body [E16]", "snappy", "", ""},
+		{"snappy frames by their own name", "x-snappy-framed", framed(small), small},
+		{"lz4", "lz4", lz4ed(small), small},
+		{"lz4 of nothing", "lz4", lz4ed(""), ""},
+		{"lz4, large", "lz4", lz4ed(large, lz4.BlockSizeOption(lz4.Block64Kb)), large},
+		{"lz4, large blocks", "lz4", lz4ed(large, lz4.BlockSizeOption(lz4.Block4Mb)), large},
+		{"lz4 without checksum", "lz4", lz4ed(small, lz4.ChecksumOption(false)), small},
+		{"lz4 with all checksums", "lz4", lz4ed(large, lz4.BlockChecksumOption(true), lz4.BlockSizeOption(lz4.Block64Kb)), large},
+		{"lz4 in two frames", "lz4", lz4ed("a 1\n") + lz4ed("b 2\n", lz4.ChecksumOption(false)), "a 1\nb 2\n"},
+		{"lz4 in two frames without checksum", "lz4", lz4ed("a 1\n", lz4.ChecksumOption(false)) + lz4ed("b 2\n"), "a 1\nb 2\n"},
+		{"identity [E11]", "identity", small, small},
+		{"identity in upper case", "Identity", small, small},
+		{"empty", "", small, small},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			before := len(s.pushed())
+			got := s.do(t, "PUT", "/metrics/job/j", tt.body, "Content-Encoding: "+tt.coding)
+			require.Equal(t, http.StatusOK, got.status, got.body)
+			assertSame(t, tt.want, s.pushed()[before].body)
+		})
+	}
+}
+
+func TestCodingsCorrupt(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	small, large := "some_metric 3.14\n", noise(1<<20)
+	const window = "zstd: the body needs a window larger than declared at its start or than 8388608 bytes, the most that RFC 9659 allows in HTTP"
+	blocks := lz4ed(large, lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))
+	for _, tt := range []struct{ name, coding, body, want string }{
+		{"gzip: plain text [E03]", "gzip", small, "gzip: invalid header"},
+		{"gzip: no body [E22]", "gzip", "", "EOF"},
+		{"gzip: cut", "gzip", gzipped(large)[:1000], "unexpected EOF"},
+		{"gzip: cut in the header", "gzip", gzipped(small)[:5], "unexpected EOF"},
+		{"gzip: cut in the checksum", "gzip", gzipped(small)[:len(gzipped(small))-1], "unexpected EOF"},
+		{"gzip: garbage behind", "gzip", gzipped(small) + "garbage behind", "gzip: invalid header"},
+		{"zlib: plain text", "zlib", small, "zlib: invalid header"},
+		{"zlib: cut", "zlib", zlibbed(large)[:1000], "unexpected EOF"},
+		{"zstd: plain text [E14]", "zstd", small, "invalid input: magic number mismatch"},
+		{"zstd: cut", "zstd", zstandard(large)[:1000], "unexpected EOF"},
+		{"zstd: cut in the header", "zstd", zstandard(large)[:5], "unexpected EOF"},
+		{"zstd: window too large", "zstd", zstandard(noise(9<<20), zstd.WithWindowSize(16<<20)), window},
+		{"zstd: window too large in the second frame", "zstd", zstandard(small) + zstandard(noise(2<<20)), window},
+		{"snappy: plain text [E18]", "snappy", small, "snappy: corrupt input"},
+		{"snappy: length beyond 32 bits", "snappy", "\xff\xff\xff\xff\xff\xff\x07", "snappy: corrupt input"},
+		{"snappy: block cut", "snappy", block(large)[:1000], "snappy: corrupt input"},
+		{"snappy: frame cut", "snappy", framed(large)[:1000], "snappy: corrupt input"},
+		{"lz4: plain text", "lz4", small, "lz4: bad magic number"},
+		{"lz4: cut in a block", "lz4", lz4ed(large)[:1000], "unexpected EOF"},
+		{"lz4: cut between blocks", "lz4", blocks[:7+4+int(binary.LittleEndian.Uint32([]byte(blocks)[7:])&0x7fffffff)], "unexpected EOF"},
+		{"lz4: cut before the end mark", "lz4", blocks[:len(blocks)-4], "unexpected EOF"},
+		{"lz4: cut behind the second magic", "lz4", lz4ed("a 1\n", lz4.ChecksumOption(false)) + lz4ed("b 2\n")[:4], "unexpected EOF"},
+		{"lz4: legacy", "lz4", lz4ed(small, lz4.LegacyOption(true)), "lz4: the legacy format is not supported"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.do(t, "PUT", "/metrics/job/j", tt.body, "Content-Encoding: "+tt.coding)
+			assert.Equal(t, http.StatusBadRequest, got.status)
+			assert.Equal(t, tt.want+"\n", got.body)
+		})
+	}
+	assert.Empty(t, s.pushed())
+	assert.Equal(t, int64(23), s.outcomes(t)["PUT text body"]+s.outcomes(t)["PUT none body"])
+}
+
+func TestCodingsUnsupported(t *testing.T) {
+	t.Parallel()
+	const all = "gzip, zstd, zlib, snappy, deflate, lz4, x-snappy-framed"
+	for _, tt := range []struct {
+		name         string
+		codings      []string // nil is the default
+		coding       string
+		accept, text string
+	}{
+		{"unknown [E12]", nil, "br", all, `Content-Encoding "br" is not supported; supported: ` + all + `, or none`},
+		{"two at once", nil, "gzip, zstd", all, `Content-Encoding "gzip, zstd" is not supported; supported: ` + all + `, or none`},
+		{"disabled", []string{"", "gzip"}, "zstd", "gzip", `Content-Encoding "zstd" is not supported; supported: gzip, or none`},
+		{"disabled, replaced here", []string{"", "gzip"}, "lz4", "gzip", `Content-Encoding "lz4" is not supported; supported: gzip, or none`},
+		{"all disabled", []string{}, "gzip", "identity", `Content-Encoding "gzip" is not supported; supported: none, send the body as it is`},
+		{"plain only", []string{""}, "gzip", "identity", `Content-Encoding "gzip" is not supported; supported: none, send the body as it is`},
+		{"no plain bodies", []string{"gzip"}, "", "gzip, identity;q=0", `a body without Content-Encoding is not accepted; supported: gzip`},
+		{"no plain bodies, unknown", []string{"gzip"}, "br", "gzip, identity;q=0", `Content-Encoding "br" is not supported; supported: gzip`},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, accepting(tt.codings...))
+			if tt.codings == nil {
+				s = serve(t)
+			}
+			got := s.do(t, "POST", "/metrics/job/j", "a 1\n", "Content-Encoding: "+tt.coding)
+			assert.Equal(t, http.StatusUnsupportedMediaType, got.status)
+			assert.Equal(t, tt.text+"\n", got.body)
+			assert.Equal(t, tt.accept, got.header.Get("Accept-Encoding"))
+			assert.Empty(t, s.pushed())
+			assert.Equal(t, map[string]int64{"POST none coding": 1}, s.outcomes(t))
+		})
+	}
+}
+
+func TestNarrowedCodings(t *testing.T) {
+	t.Parallel()
+	const probe = "GET /-/healthy"
+	for _, tt := range []struct {
+		name    string
+		codings []string
+		request string
+		coding  string
+		body    string
+	}{
+		{"no codings, plain", []string{}, "PUT /metrics/job/j", "", "a 1\n"},
+		{"no codings, probe", []string{}, probe, "", ""},
+		{"gzip alone, gzip", []string{"gzip"}, "PUT /metrics/job/j", "gzip", gzipped("a 1\n")},
+		{"gzip alone, probe", []string{"gzip"}, probe, "", ""},
+		{"gzip alone, nothing to encode", []string{"gzip"}, "PUT /metrics/job/j", "", ""},
+		{"zstd alone", []string{"zstd"}, "PUT /metrics/job/j", "zstd", zstandard("a 1\n")},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			method, target, _ := strings.Cut(tt.request, " ")
+			s := serve(t, accepting(tt.codings...))
+			got := s.do(t, method, target, tt.body, "Content-Encoding: "+tt.coding)
+			assert.Equal(t, http.StatusOK, got.status, got.body)
+		})
+	}
+}
+
+// Bodies that are small on the wire and large in memory.
+func TestBombs(t *testing.T) {
+	t.Parallel()
+	const limit = 1 << 20
+	s := serve(t, limitedTo(limit))
+	zeros := strings.Repeat("\x00", 5<<20)
+	for _, tt := range []struct{ name, coding, body string }{
+		{"gzip", "gzip", gzipped(zeros)},
+		{"zlib", "deflate", zlibbed(zeros)},
+		{"zstd", "zstd", zstandard(zeros)},
+		{"snappy block", "snappy", block(zeros)},
+		{"snappy block, declared only", "snappy", "\xff\xff\xff\xff\x07"},
+		{"lz4", "lz4", lz4ed(zeros)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.do(t, "PUT", "/metrics/job/j", tt.body, "Content-Encoding: "+tt.coding)
+			assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+			assert.Equal(t, "the body is larger than max_request_body_size (1048576 bytes) allows\n", got.body)
+		})
+	}
+	assert.Empty(t, s.pushed())
+}
+
+// With the decoder of a library alone, the heap holds half a gigabyte per body and the memory limiter stops all pipelines.
+func TestDeclaredWindowsDoNotFillTheHeap(t *testing.T) {
+	s := serve(t)
+	window := func(exponent byte) string { // A frame of one raw block, of which a few bytes have arrived.
+		return "\x28\xb5\x2f\xfd\x00" + string(exponent<<3) + "\x40\x1f\x00xxxxxxxxxxxx"
+	}
+	for name, tt := range map[string]struct {
+		body    string
+		outcome string
+		refused int64 // at least
+	}{
+		"512 MiB": {window(19), "PUT text body", 20},
+		"8 MiB":   {window(13), "PUT text overload", 12}, // The others fit, and wait for the rest of their blocks.
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := heap()
+			stalled := request("PUT", "/metrics/job/j", []string{"Content-Encoding: zstd", "Content-Length: 1000"}, tt.body)
+			for range 20 {
+				conn, err := net.Dial("tcp", s.address)
+				require.NoError(t, err)
+				defer conn.Close()
+				_, err = io.WriteString(conn, stalled)
+				require.NoError(t, err)
+			}
+			require.Eventually(t, func() bool { return s.outcomes(t)[tt.outcome] >= tt.refused }, waitAtMost, tick)
+			assert.Less(t, heap()-before, int64(100<<20))
+		})
+	}
+}
+
+func heap() int64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
+}
+
+// A decoder gives its memory back when the body has been read, not when the push is done.
+func TestDecoderMemoryIsHeldWhileReadingOnly(t *testing.T) {
+	t.Parallel()
+	for coding, body := range map[string]string{"zstd": zstandard(noise(1 << 20)), "lz4": lz4ed(noise(1 << 20))} {
+		limiter := ingest.NewInFlight(inFlightLimit)
+		s := serve(t, func(s *setup) { s.options.InFlight = limiter })
+		s.ingest.answer = func(body []byte) error {
+			assert.LessOrEqual(t, limiter.Bytes(), int64(2*len(body)), coding)
+			return nil
+		}
+		assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", body, "Content-Encoding: "+coding).status, coding)
+	}
+}
+
+func TestDecoderStateThatFindsNoRoom(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(100_000))
+	for coding, body := range map[string]string{"zstd": zstandard("a 1\n"), "lz4": lz4ed("a 1\n"), "snappy": block(strings.Repeat("a", 200_000))} {
+		got := s.do(t, "PUT", "/metrics/job/j", body, "Content-Encoding: "+coding)
+		assert.Equal(t, http.StatusRequestEntityTooLarge, got.status, coding)
+		assert.Contains(t, got.body, "limits::in_flight_bytes (100000)", coding)
+	}
+}
+
+// The decoder recurses for each header of the legacy format. So many of them take seconds and half a gigabyte of stack; with
+// a larger limit the stack overflows, which ends the process.
+func TestLZ4LegacyHeaders(t *testing.T) {
+	t.Parallel()
+	body := lz4ed("a 1\n") + strings.Repeat("\x02\x21\x4c\x18", 4<<20)
+	got := serve(t).do(t, "PUT", "/metrics/job/j", body, "Content-Encoding: lz4")
+	assert.Equal(t, http.StatusBadRequest, got.status)
+	assert.Equal(t, "lz4: the legacy format is not supported\n", got.body)
+}

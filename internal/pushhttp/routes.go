@@ -1,0 +1,91 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushhttp
+
+import (
+	"cmp"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// route is one row of the table of routes.
+type route struct {
+	// path is matched byte by byte against the decoded path behind a prefix. If rest is not empty, a non-empty element
+	// must follow, and then anything.
+	path string
+	// rest describes what follows path, for the names of spans.
+	rest  string
+	verbs verbs
+}
+
+// verbs tells what serves a method. OPTIONS is served everywhere, by the table itself.
+type verbs map[string]func(w http.ResponseWriter, r *http.Request, path string)
+
+// table is everything that is served, under each of the path prefixes. A new route is a row here and its verbs.
+func (h *handler) table() []route {
+	push := verbs{http.MethodPut: h.push, http.MethodPost: h.push}
+	if h.options.IgnoreDelete {
+		push[http.MethodDelete] = h.ignoreDelete
+	}
+	health := verbs{http.MethodGet: h.healthy, http.MethodHead: h.healthy}
+	return []route{
+		{path: "/metrics/job/", rest: "{job}/{labels...}", verbs: push},
+		{path: "/metrics/job@base64/", rest: "{job}/{labels...}", verbs: push},
+		{path: "/metrics", verbs: verbs{http.MethodGet: h.notServed}},
+		{path: "/-/healthy", verbs: health},
+		{path: "/-/ready", verbs: health},
+	}
+}
+
+// match finds the route of a decoded path and cuts the prefix off. Nothing is cleaned and nothing is redirected: a client
+// that follows a redirect may lose the body on the way and be told that all is well.
+func (h *handler) match(path string) (route, string, bool) {
+	for _, prefix := range h.options.Prefixes {
+		rest, ok := strings.CutPrefix(path, prefix)
+		if !ok {
+			continue
+		}
+		for _, r := range h.routes {
+			if r.matches(rest) {
+				return r, rest, true
+			}
+		}
+	}
+	return route{}, "", false
+}
+
+func (r route) matches(path string) bool {
+	rest, ok := strings.CutPrefix(path, r.path)
+	if r.rest == "" {
+		return ok && rest == ""
+	}
+	return ok && rest != "" && rest[0] != '/'
+}
+
+// pattern is the route's name in telemetry, of low cardinality. The prefix is what precedes rest in path.
+func (r route) pattern(path, rest string) string {
+	return strings.TrimSuffix(path, rest) + r.path + r.rest
+}
+
+// allow lists the methods in alphabetical order, as a Pushgateway does.
+func (r route) allow() string {
+	methods := slices.AppendSeq([]string{http.MethodOptions}, maps.Keys(r.verbs))
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+// isPush reports whether the route is that of a group.
+func (r route) isPush() bool { return r.verbs[http.MethodPut] != nil }
+
+// longestFirst orders the prefixes such that the configured order does not matter where one continues another.
+func longestFirst(prefixes []string) []string {
+	return slices.SortedFunc(slices.Values(prefixes), func(a, b string) int { return cmp.Compare(len(b), len(a)) })
+}
+
+// notServed answers for a path whose other methods are refused as a Pushgateway refuses them.
+func (h *handler) notServed(w http.ResponseWriter, r *http.Request, _ string) {
+	h.refuse(w, r, refuseNotFound())
+}

@@ -1,0 +1,177 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushhttp_test
+
+import (
+	"net/http"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+)
+
+const (
+	notFound   = "404 page not found\n"
+	notAllowed = "Method Not Allowed\n"
+	noDelete   = "DELETE is not served because this receiver forwards every push at once and stores no groups that could be " +
+		"deleted; configure ignore_delete: true on the pushgateway receiver to have DELETE accepted and ignored\n"
+)
+
+// The codes in brackets are the recorded cases of a Pushgateway.
+func TestRoutes(t *testing.T) {
+	t.Parallel()
+	const (
+		pushAllow   = "OPTIONS, POST, PUT"
+		metricAllow = "GET, OPTIONS"
+		healthAllow = "GET, HEAD, OPTIONS"
+	)
+	s := serve(t)
+	for _, tt := range []struct {
+		name, method, target string
+		status               int
+		body, allow          string
+	}{
+		{"POST [R01]", "POST", "/metrics/job/j", 200, "", ""},
+		{"PUT [R02]", "PUT", "/metrics/job/j", 200, "", ""},
+		{"with labels", "PUT", "/metrics/job/j/a/1", 200, "", ""},
+		{"in base64", "PUT", "/metrics/job@base64/ag==", 200, "", ""},
+		{"under a prefix", "PUT", "/pushgateway/metrics/job/j", 200, "", ""},
+		{"with a query", "PUT", "/metrics/job/j?a=b", 200, "", ""},
+		{"encoded slashes [K71]", "POST", "/metrics%2Fjob%2Fj", 200, "", ""},
+		{"encoded job@base64 [K66]", "POST", "/metrics/job%40base64/ag", 200, "", ""},
+		{"dots are not cleaned [R22]", "POST", "/metrics/job/j/a/..", 200, "", ""},
+		{"empty element between labels", "POST", "/metrics/job/j/a//b/c", 200, "", ""},
+		{"absolute target", "POST", "http://h/metrics/job/j", 200, "", ""},
+		{"bad label", "POST", "/metrics/job/j/a-b/c", 400, "improper label name \"a-b\"\n", ""},
+		{"bad label under a prefix", "POST", "/pushgateway/metrics/job/j/a", 400, "odd number of components in label string \"/a\"\n", ""},
+		{"poison [K79]", "POST", "/metrics/job/j/a@base64/_w", 400,
+			"pushed metrics are invalid or inconsistent with existing metrics: grouping key has a label named \"a\" whose value is not utf8: \"\\xff\"\n", ""},
+		{"bad escape [K41]", "POST", "/metrics/job/j/a/%zz", 400, "400 Bad Request", ""},
+		{"DELETE", "DELETE", "/metrics/job/j", 405, noDelete, pushAllow},
+		{"DELETE under a prefix", "DELETE", "/pushgateway/metrics/job/j/a/1", 405, noDelete, pushAllow},
+		{"OPTIONS [R08]", "OPTIONS", "/metrics/job/j", 200, "", pushAllow},
+		{"GET [R04]", "GET", "/metrics/job/j", 405, notAllowed, pushAllow},
+		{"HEAD [R06]", "HEAD", "/metrics/job/j", 405, "", pushAllow},
+		{"PATCH [R07]", "PATCH", "/metrics/job/j", 405, notAllowed, pushAllow},
+		{"lower case [X30]", "post", "/metrics/job/j", 405, notAllowed, pushAllow},
+		{"method before labels", "PATCH", "/metrics/job/j/a", 405, notAllowed, pushAllow},
+		{"no job [R11]", "POST", "/metrics/job", 404, notFound, ""},
+		{"empty job [R12]", "POST", "/metrics/job/", 404, notFound, ""},
+		{"empty job in base64 [K10]", "POST", "/metrics/job@base64/", 404, notFound, ""},
+		{"empty job before labels [K74]", "POST", "/metrics/job//a/1", 404, notFound, ""},
+		{"slash behind metrics [R10]", "POST", "/metrics/", 404, notFound, ""},
+		{"double slash [R17]", "POST", "/metrics//job/j", 404, notFound, ""},
+		{"double slash in front", "POST", "http://h//metrics/job/j", 404, notFound, ""},
+		{"dot element [R21]", "POST", "/metrics/./job/j", 404, notFound, ""},
+		{"other case [R14]", "POST", "/Metrics/Job/J", 404, notFound, ""},
+		{"legacy path", "POST", "/metrics/jobs/j", 404, notFound, ""},
+		{"other path [R29]", "POST", "/nonexistent", 404, notFound, ""},
+		{"other prefix", "POST", "/pushgatewaymetrics/job/j", 404, notFound, ""},
+		{"root", "GET", "/", 404, notFound, ""},
+		{"prefix alone", "GET", "/pushgateway", 404, notFound, ""},
+		{"the exposition", "GET", "/metrics", 404, notFound, ""},
+		{"the exposition with a slash", "GET", "/metrics/", 404, notFound, ""},
+		{"push without a job [R09]", "POST", "/metrics", 405, notAllowed, metricAllow},
+		{"DELETE without a job", "DELETE", "/metrics", 405, notAllowed, metricAllow},
+		{"OPTIONS of the exposition", "OPTIONS", "/metrics", 200, "", metricAllow},
+		{"query API", "GET", "/api/v1/metrics", 404, notFound, ""},
+		{"status API", "GET", "/api/v1/status", 404, notFound, ""},
+		{"wipe", "PUT", "/api/v1/admin/wipe", 404, notFound, ""},
+		{"healthy [R30]", "GET", "/-/healthy", 200, "OK", ""},
+		{"ready [R30]", "GET", "/-/ready", 200, "OK", ""},
+		{"ready under a prefix", "GET", "/pushgateway/-/ready", 200, "OK", ""},
+		{"HEAD of healthy", "HEAD", "/-/healthy", 200, "", ""},
+		{"POST to healthy", "POST", "/-/healthy", 405, notAllowed, healthAllow},
+		{"DELETE of ready", "DELETE", "/-/ready", 405, notAllowed, healthAllow},
+		{"healthy with a slash", "GET", "/-/healthy/", 404, notFound, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.do(t, tt.method, tt.target, "a 1\n")
+			assert.Equal(t, tt.status, got.status)
+			assert.Equal(t, tt.body, got.body)
+			assert.Equal(t, tt.allow, got.header.Get("Allow"))
+			assert.Empty(t, got.header.Get("Location"))
+		})
+	}
+}
+
+func TestPushIsAnsweredWithoutBody(t *testing.T) {
+	t.Parallel()
+	got := serve(t).do(t, "PUT", "/metrics/job/j", "a 1\n")
+	assert.Equal(t, http.StatusOK, got.status)
+	assert.Empty(t, got.body)
+	assert.Empty(t, got.header.Get("Content-Type"))
+}
+
+func TestRefusalIsPlainText(t *testing.T) {
+	t.Parallel()
+	s := serve(t)
+	for _, target := range []string{"/metrics/job/j/a", "/nonexistent", "/metrics"} {
+		got := s.do(t, "POST", target, "")
+		assert.Equal(t, "text/plain; charset=utf-8", got.header.Get("Content-Type"), target)
+		assert.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"), target)
+	}
+}
+
+func TestIgnoreDelete(t *testing.T) {
+	t.Parallel()
+	const allow = "DELETE, OPTIONS, POST, PUT"
+	s := serve(t, ignoringDelete)
+	for _, tt := range []struct {
+		name, method, target string
+		status               int
+		body, allow          string
+	}{
+		{"taken [R03]", "DELETE", "/metrics/job/j", 202, "", ""},
+		{"with labels", "DELETE", "/pushgateway/metrics/job/j/a@base64/=", 202, "", ""},
+		{"bad label", "DELETE", "/metrics/job/j/a-b/c", 400, "improper label name \"a-b\"\n", ""},
+		{"no job", "DELETE", "/metrics/job", 404, notFound, ""},
+		{"other case [X30]", "Delete", "/metrics/job/j", 405, notAllowed, allow},
+		{"GET [R04]", "GET", "/metrics/job/j", 405, notAllowed, allow},
+		{"OPTIONS [R08]", "OPTIONS", "/metrics/job/j", 200, "", allow},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.do(t, tt.method, tt.target, "a body that nobody reads")
+			assert.Equal(t, tt.status, got.status)
+			assert.Equal(t, tt.body, got.body)
+			assert.Equal(t, tt.allow, got.header.Get("Allow"))
+		})
+	}
+	assert.Empty(t, s.pushed())
+	assert.Equal(t, map[string]int64{"DELETE none ignored": 2, "DELETE none path": 2}, s.outcomes(t))
+}
+
+func TestPushHandsOnKeyFormatAndBody(t *testing.T) {
+	t.Parallel()
+	const protobuf = "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"
+	s := serve(t)
+	s.do(t, "PUT", "/metrics/job/j", "a 1\n")
+	s.do(t, "POST", "/pushgateway/metrics/job@base64/ai8y/b/2/a/1", "x", "Content-Type: "+protobuf)
+	s.do(t, "POST", "/metrics/job/my+job", "", "Content-Type: application/openmetrics-text; version=1.0.0")
+	s.send(t, request("POST", "/metrics/job/j", []string{"Transfer-Encoding: chunked"}, "2\r\na \r\n2\r\n1\n\r\n0\r\n\r\n"))
+	assert.Equal(t, []push{
+		{`{job="j"}`, exposition.Text, "a 1\n"},
+		{`{job="j/2",a="1",b="2"}`, exposition.Protobuf, "x"},
+		{`{job="my+job"}`, exposition.OpenMetrics, ""},
+		{`{job="j"}`, exposition.Text, "a 1\n"},
+	}, s.pushed())
+}
+
+func TestUTF8NamesInPaths(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(s *setup) { s.options.UTF8Names = true })
+	assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j/U__foo_2e_bar/baz", "a 1\n").status)
+	assert.Equal(t, `{job="j","foo.bar"="baz"}`, s.pushed()[0].key)
+}
+
+func TestLongerPrefixWins(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(s *setup) { s.options.Prefixes = []string{"/a", "/a/b"} })
+	for target, status := range map[string]int{
+		"/a/metrics/job/j": 200, "/a/b/metrics/job/j": 200, "/metrics/job/j": 404, "/b/metrics/job/j": 404, "/a/a/metrics/job/j": 404,
+	} {
+		assert.Equal(t, status, s.do(t, "PUT", target, "").status, target)
+	}
+}
