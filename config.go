@@ -1,0 +1,206 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver // import "github.com/otelcol-pushgateway/pushgatewayreceiver"
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/confmap"
+)
+
+// Config is the configuration of the receiver. The defaults are set in factory.go.
+type Config struct {
+	// ServerConfig holds every server setting of confighttp, at this level: endpoint, tls, auth, cors,
+	// max_request_body_size, compression_algorithms, timeouts, include_metadata, middlewares and so on.
+	ServerConfig confighttp.ServerConfig `mapstructure:",squash"`
+
+	// PathPrefixes are the prefixes under which every path is served. "" is the root; each other one starts with a slash
+	// and does not end with one. Default: "" and /pushgateway.
+	PathPrefixes []string `mapstructure:"path_prefixes"`
+
+	// Timestamps tells what becomes of explicit timestamps in a push. Default: reject.
+	Timestamps Timestamps `mapstructure:"timestamps"`
+
+	// UTF8Names admits quoted metric and label names in the text formats and U__ escapes in paths, as the Pushgateway's
+	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Default: false.
+	UTF8Names bool `mapstructure:"utf8_names"`
+
+	// PushTimeMetrics adds push_time_seconds with the labels of the group to every push. Default: true.
+	PushTimeMetrics bool `mapstructure:"push_time_metrics"`
+
+	// IgnoreDelete answers DELETE with 202 and does nothing. Default: false, which answers 405.
+	IgnoreDelete bool `mapstructure:"ignore_delete"`
+
+	// Limits refuse what is too much. Exceeding one refuses the push and names the limit, its value and what came.
+	Limits LimitsConfig `mapstructure:"limits"`
+
+	_ struct{}
+}
+
+// LimitsConfig bounds what one push, or all of them together, may take.
+type LimitsConfig struct {
+	// InFlightBytes bounds the decompressed bytes of all pushes being worked on; beyond it pushes are answered with 503
+	// and Retry-After. 0 means no limit. Default: 128 MiB.
+	InFlightBytes int64 `mapstructure:"in_flight_bytes"`
+
+	// SeriesPerPush bounds the series of one push, counted as Prometheus counts series: a histogram is its buckets, sum
+	// and count. 0 means no limit, which is the default.
+	SeriesPerPush int `mapstructure:"series_per_push"`
+
+	// LabelsPerSeries bounds the labels of a series, grouping labels included. 0 means no limit, which is the default.
+	LabelsPerSeries int `mapstructure:"labels_per_series"`
+
+	// LabelValueLength bounds the length in bytes of a label's value. 0 means no limit, which is the default.
+	LabelValueLength int `mapstructure:"label_value_length"`
+
+	_ struct{}
+}
+
+// Timestamps tells what becomes of explicit timestamps in a push.
+type Timestamps string
+
+// What can become of explicit timestamps.
+const (
+	TimestampsReject Timestamps = "reject" // refuse the push, as a Pushgateway does
+	TimestampsDrop   Timestamps = "drop"   // take the time of the push instead
+	TimestampsHonor  Timestamps = "honor"  // keep them
+)
+
+// codings are the content codings that confighttp can decode; "" is a body without coding.
+var codings = []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"}
+
+var (
+	_ confmap.Unmarshaler = (*Config)(nil)
+	_ confmap.Validator   = (*Config)(nil)
+)
+
+// Unmarshal refuses unknown keys at every depth. Beside a squashed confighttp.ServerConfig they would be passed over in
+// silence, and so would those inside blocks of our own (collector issue 15907).
+func (c *Config) Unmarshal(conf *confmap.Conf) error {
+	known := keysOf(reflect.TypeFor[Config]())
+	var errs error
+	for key := range conf.ToStringMap() {
+		if !slices.Contains(known, key) {
+			errs = errors.Join(errs, fmt.Errorf("unknown key %q", key))
+		}
+	}
+	if errs != nil {
+		return errs
+	}
+	if err := conf.Unmarshal(c); err != nil {
+		return err
+	}
+	limits, err := conf.Sub("limits")
+	if err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	if err := limits.Unmarshal(&c.Limits); err != nil {
+		return fmt.Errorf("limits: %w", err)
+	}
+	return nil
+}
+
+// keysOf lists the configuration keys of a struct, those of squashed parts included.
+func keysOf(t reflect.Type) []string {
+	var keys []string
+	for i := range t.NumField() {
+		name, options, _ := strings.Cut(t.Field(i).Tag.Get("mapstructure"), ",")
+		switch {
+		case options == "squash":
+			keys = append(keys, keysOf(t.Field(i).Type)...)
+		case name != "":
+			keys = append(keys, name)
+		}
+	}
+	return keys
+}
+
+// Validate reports every bad value with its key.
+func (c *Config) Validate() error {
+	return errors.Join(
+		c.validateServer(),
+		validatePrefixes(c.PathPrefixes),
+		c.Timestamps.validate(),
+		c.Limits.validate(),
+	)
+}
+
+func (c *Config) validateServer() error {
+	var errs error
+	if c.ServerConfig.NetAddr.Endpoint == "" {
+		errs = errors.Join(errs, errors.New("endpoint: must not be empty; the Pushgateway's is localhost:9091"))
+	}
+	for _, name := range c.ServerConfig.CompressionAlgorithms {
+		if !slices.Contains(codings, name) {
+			errs = errors.Join(errs, fmt.Errorf("compression_algorithms: unknown algorithm %q; known are %q", name, codings))
+		}
+	}
+	return errs
+}
+
+func validatePrefixes(prefixes []string) error {
+	if len(prefixes) == 0 {
+		return errors.New(`path_prefixes: must name at least one prefix; "" is the root`)
+	}
+	var errs error
+	for i, prefix := range prefixes {
+		if fault := faultOfPrefix(prefix); fault != "" {
+			errs = errors.Join(errs, fmt.Errorf("path_prefixes: %q %s", prefix, fault))
+		}
+		if slices.Contains(prefixes[:i], prefix) {
+			errs = errors.Join(errs, fmt.Errorf("path_prefixes: %q is named twice", prefix))
+		}
+	}
+	return errs
+}
+
+func faultOfPrefix(prefix string) string {
+	switch {
+	case prefix == "":
+		return ""
+	case prefix == "/":
+		return `must be written as "", which is the root`
+	case !strings.HasPrefix(prefix, "/"):
+		return "must start with a slash"
+	case strings.HasSuffix(prefix, "/"):
+		return "must not end with a slash"
+	}
+	for _, own := range []string{"/metrics", "/api", "/-"} {
+		if prefix == own || strings.HasPrefix(prefix, own+"/") {
+			return "must not lie under " + own + ", where the receiver's own paths are"
+		}
+	}
+	return ""
+}
+
+func (t Timestamps) validate() error {
+	switch t {
+	case TimestampsReject, TimestampsDrop, TimestampsHonor:
+		return nil
+	}
+	return fmt.Errorf("timestamps: unknown value %q; allowed are %q, %q and %q", t, TimestampsReject, TimestampsDrop, TimestampsHonor)
+}
+
+func (l *LimitsConfig) validate() error {
+	var errs error
+	for _, limit := range []struct {
+		key   string
+		value int64
+	}{
+		{"in_flight_bytes", l.InFlightBytes},
+		{"series_per_push", int64(l.SeriesPerPush)},
+		{"labels_per_series", int64(l.LabelsPerSeries)},
+		{"label_value_length", int64(l.LabelValueLength)},
+	} {
+		if limit.value < 0 {
+			errs = errors.Join(errs, fmt.Errorf("limits::%s: must not be negative, is %d; 0 means no limit", limit.key, limit.value))
+		}
+	}
+	return errs
+}

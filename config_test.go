@@ -1,0 +1,145 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver
+
+import (
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/confmap"
+	"go.opentelemetry.io/collector/confmap/confmaptest"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
+)
+
+// with is the default configuration after a change.
+func with(change func(*Config)) *Config {
+	cfg := createDefaultConfig().(*Config)
+	change(cfg)
+	return cfg
+}
+
+func TestLoadConfig(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]*Config{
+		"": with(func(*Config) {}),
+		"all_settings": with(func(c *Config) {
+			c.ServerConfig.NetAddr.Endpoint = "0.0.0.0:9191"
+			c.ServerConfig.ReadTimeout = 10 * time.Second
+			c.PathPrefixes = []string{"/team-a"}
+			c.Timestamps = TimestampsHonor
+			c.UTF8Names = true
+			c.PushTimeMetrics = false
+			c.IgnoreDelete = true
+			c.Limits = LimitsConfig{InFlightBytes: 1048576, SeriesPerPush: 1000, LabelsPerSeries: 20, LabelValueLength: 256}
+		}),
+		"endpoint":                  with(func(c *Config) { c.ServerConfig.NetAddr.Endpoint = "0.0.0.0:9091" }),
+		"read_timeout":              with(func(c *Config) { c.ServerConfig.ReadTimeout = 5 * time.Second }),
+		"max_request_body_size":     with(func(c *Config) { c.ServerConfig.MaxRequestBodySize = 1048576 }),
+		"compression_algorithms":    with(func(c *Config) { c.ServerConfig.CompressionAlgorithms = []string{"", "gzip"} }),
+		"path_prefixes":             with(func(c *Config) { c.PathPrefixes = []string{""} }),
+		"timestamps":                with(func(c *Config) { c.Timestamps = TimestampsDrop }),
+		"utf8_names":                with(func(c *Config) { c.UTF8Names = true }),
+		"push_time_metrics":         with(func(c *Config) { c.PushTimeMetrics = false }),
+		"ignore_delete":             with(func(c *Config) { c.IgnoreDelete = true }),
+		"limits_in_flight_bytes":    with(func(c *Config) { c.Limits.InFlightBytes = 0 }),
+		"limits_series_per_push":    with(func(c *Config) { c.Limits.SeriesPerPush = 50000 }),
+		"limits_labels_per_series":  with(func(c *Config) { c.Limits.LabelsPerSeries = 30 }),
+		"limits_label_value_length": with(func(c *Config) { c.Limits.LabelValueLength = 1024 }),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cfg, err := load(t, testdataConfig(t), name)
+			require.NoError(t, err)
+			assert.Equal(t, want, cfg)
+		})
+	}
+}
+
+// TestEverySettingHasACase keeps testdata/config.yaml complete: all_settings names every key that is ours.
+func TestEverySettingHasACase(t *testing.T) {
+	t.Parallel()
+	all, err := testdataConfig(t).Sub("pushgateway/all_settings")
+	require.NoError(t, err)
+	for i := range reflect.TypeFor[Config]().NumField() {
+		key := reflect.TypeFor[Config]().Field(i).Tag.Get("mapstructure")
+		if key != "" && key != ",squash" {
+			assert.True(t, all.IsSet(key), "testdata/config.yaml: all_settings lacks %s", key)
+		}
+	}
+	for _, key := range keysOf(reflect.TypeFor[LimitsConfig]()) {
+		assert.True(t, all.IsSet("limits::"+key), "testdata/config.yaml: all_settings lacks limits::%s", key)
+	}
+}
+
+func TestRefusedConfig(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		config  map[string]any
+		message string
+	}{
+		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"`},
+		"unknown key beside server settings": {map[string]any{"endpoint": "localhost:1", "prefix": "/x"}, `unknown key "prefix"`},
+		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `limits: `},
+		"unknown key in limits is named":     {map[string]any{"limits": map[string]any{"series": 1}}, `series`},
+		"unknown key in tls":                 {map[string]any{"tls": map[string]any{"cert": "x"}}, `cert`},
+		"unknown key in cors":                {map[string]any{"cors": map[string]any{"origins": []string{"*"}}}, `origins`},
+		"unknown key in auth":                {map[string]any{"auth": map[string]any{"user": "x"}}, `user`},
+		"unknown key in keepalive":           {map[string]any{"keepalive": map[string]any{"idle": "1s"}}, `idle`},
+		"prefix without leading slash":       {map[string]any{"path_prefixes": []string{"x"}}, `path_prefixes: "x" must start with a slash`},
+		"prefix with trailing slash":         {map[string]any{"path_prefixes": []string{"/x/"}}, `path_prefixes: "/x/" must not end with a slash`},
+		"prefix that is one slash":           {map[string]any{"path_prefixes": []string{"/"}}, `path_prefixes: "/" must be written as ""`},
+		"prefix under /metrics":              {map[string]any{"path_prefixes": []string{"/metrics/x"}}, `path_prefixes: "/metrics/x" must not lie under /metrics`},
+		"prefix /api":                        {map[string]any{"path_prefixes": []string{"/api"}}, `path_prefixes: "/api" must not lie under /api`},
+		"prefix under /-":                    {map[string]any{"path_prefixes": []string{"/-/x"}}, `path_prefixes: "/-/x" must not lie under /-`},
+		"prefix twice":                       {map[string]any{"path_prefixes": []string{"/x", "/x"}}, `path_prefixes: "/x" is named twice`},
+		"no prefix":                          {map[string]any{"path_prefixes": []string{}}, `path_prefixes: must name at least one prefix`},
+		"timestamps value":                   {map[string]any{"timestamps": "accept"}, `timestamps: unknown value "accept"; allowed are "reject", "drop" and "honor"`},
+		"negative in_flight_bytes":           {map[string]any{"limits": map[string]any{"in_flight_bytes": -1}}, `limits::in_flight_bytes: must not be negative, is -1; 0 means no limit`},
+		"negative series_per_push":           {map[string]any{"limits": map[string]any{"series_per_push": -1}}, `limits::series_per_push: must not be negative`},
+		"negative labels_per_series":         {map[string]any{"limits": map[string]any{"labels_per_series": -1}}, `limits::labels_per_series: must not be negative`},
+		"negative label_value_length":        {map[string]any{"limits": map[string]any{"label_value_length": -1}}, `limits::label_value_length: must not be negative`},
+		"wrong type":                         {map[string]any{"utf8_names": "perhaps"}, `utf8_names`},
+		"empty endpoint":                     {map[string]any{"endpoint": ""}, `endpoint: must not be empty`},
+		"unknown compression algorithm":      {map[string]any{"compression_algorithms": []string{"brotli"}}, `compression_algorithms: unknown algorithm "brotli"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, confmap.NewFromStringMap(map[string]any{"pushgateway": tc.config}), "")
+			require.ErrorContains(t, err, tc.message)
+		})
+	}
+}
+
+func TestEveryFaultIsReported(t *testing.T) {
+	t.Parallel()
+	_, err := load(t, confmap.NewFromStringMap(map[string]any{"pushgateway": map[string]any{
+		"timestamps": "x", "path_prefixes": []string{"x"}, "limits": map[string]any{"series_per_push": -1},
+	}}), "")
+	require.ErrorContains(t, err, "timestamps:")
+	require.ErrorContains(t, err, "path_prefixes:")
+	require.ErrorContains(t, err, "limits::series_per_push:")
+}
+
+func testdataConfig(t *testing.T) *confmap.Conf {
+	conf, err := confmaptest.LoadConf(filepath.Join("testdata", "config.yaml"))
+	require.NoError(t, err)
+	return conf
+}
+
+// load does what the collector does with one receiver's configuration before anything starts.
+func load(t *testing.T, conf *confmap.Conf, name string) (component.Config, error) {
+	sub, err := conf.Sub(component.NewIDWithName(metadata.Type, name).String())
+	require.NoError(t, err)
+	cfg := NewFactory().CreateDefaultConfig()
+	if err := sub.Unmarshal(cfg); err != nil {
+		return nil, err
+	}
+	return cfg, confmap.Validate(cfg)
+}

@@ -1,0 +1,53 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver // import "github.com/otelcol-pushgateway/pushgatewayreceiver"
+
+import (
+	"context"
+	"time"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/receiver"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
+)
+
+const (
+	// defaultEndpoint is the Pushgateway's port, on localhost as the collector's security practice demands.
+	defaultEndpoint = "localhost:9091"
+
+	// defaultReadTimeout ends a request whose body stalls. Without it such a request would live for ever.
+	defaultReadTimeout = 60 * time.Second
+
+	// defaultInFlightBytes lets six pushes of the largest default size (20 MiB) be worked on at once.
+	defaultInFlightBytes = 128 << 20
+)
+
+// NewFactory makes the factory of the receiver.
+func NewFactory() receiver.Factory {
+	return receiver.NewFactory(
+		metadata.Type,
+		createDefaultConfig,
+		receiver.WithMetrics(createMetricsReceiver, metadata.MetricsStability),
+	)
+}
+
+func createDefaultConfig() component.Config {
+	server := confighttp.NewDefaultServerConfig()
+	server.NetAddr.Endpoint = defaultEndpoint
+	server.ReadTimeout = defaultReadTimeout
+	return &Config{
+		ServerConfig:    server,
+		PathPrefixes:    []string{"", "/pushgateway"},
+		Timestamps:      TimestampsReject,
+		PushTimeMetrics: true,
+		Limits:          LimitsConfig{InFlightBytes: defaultInFlightBytes},
+	}
+}
+
+func createMetricsReceiver(_ context.Context, set receiver.Settings, cfg component.Config, next consumer.Metrics) (receiver.Metrics, error) {
+	return newReceiver(set, cfg.(*Config), next)
+}
