@@ -6,6 +6,7 @@ package pushgatewayreceiver // import "github.com/otelcol-pushgateway/pushgatewa
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -81,39 +82,38 @@ var (
 )
 
 // Unmarshal refuses unknown keys at every depth. Beside a squashed confighttp.ServerConfig they would be passed over in
-// silence, and so would those inside blocks of our own (collector issue 15907).
+// silence, and so would those inside blocks of our own (collector issue 15907); confighttp's own blocks are strict.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
-	known := keysOf(reflect.TypeFor[Config]())
-	var errs error
-	for key := range conf.ToStringMap() {
-		if !slices.Contains(known, key) {
-			errs = errors.Join(errs, fmt.Errorf("unknown key %q", key))
-		}
+	settings := conf.ToStringMap()
+	errs := unknownKeys("", settings, reflect.TypeFor[Config]())
+	if limits, ok := settings["limits"].(map[string]any); ok {
+		errs = errors.Join(errs, unknownKeys("limits::", limits, reflect.TypeFor[LimitsConfig]()))
 	}
 	if errs != nil {
 		return errs
 	}
-	if err := conf.Unmarshal(c); err != nil {
-		return err
+	return conf.Unmarshal(c)
+}
+
+func unknownKeys(path string, settings map[string]any, of reflect.Type) error {
+	known := keysOf(of)
+	var errs error
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		if !slices.Contains(known, key) {
+			errs = errors.Join(errs, fmt.Errorf("unknown key %q; known are %s", path+key, strings.Join(known, ", ")))
+		}
 	}
-	limits, err := conf.Sub("limits")
-	if err != nil {
-		return fmt.Errorf("limits: %w", err)
-	}
-	if err := limits.Unmarshal(&c.Limits); err != nil {
-		return fmt.Errorf("limits: %w", err)
-	}
-	return nil
+	return errs
 }
 
 // keysOf lists the configuration keys of a struct, those of squashed parts included.
 func keysOf(t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		name, options, _ := strings.Cut(t.Field(i).Tag.Get("mapstructure"), ",")
+	for field := range t.Fields() {
+		name, options, _ := strings.Cut(field.Tag.Get("mapstructure"), ",")
 		switch {
 		case options == "squash":
-			keys = append(keys, keysOf(t.Field(i).Type)...)
+			keys = append(keys, keysOf(field.Type)...)
 		case name != "":
 			keys = append(keys, name)
 		}

@@ -103,9 +103,9 @@ func (r *pushgatewayReceiver) newServer(ctx context.Context, host component.Host
 // then cuts them. It may be called before Start and more than once.
 func (r *pushgatewayReceiver) Shutdown(ctx context.Context) error {
 	if r.server != nil {
-		ctx, cancel := context.WithTimeout(ctx, shutdownTimeout)
+		patience, cancel := context.WithTimeout(ctx, shutdownTimeout)
 		defer cancel()
-		if err := r.server.Shutdown(ctx); err != nil {
+		if err := r.server.Shutdown(patience); err != nil {
 			r.set.Logger.Warn("Requests in flight were cut at shutdown", zap.Error(err))
 			_ = r.server.Close() // The listener is closed already; what is left are connections to cut.
 		}

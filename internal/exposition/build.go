@@ -108,8 +108,8 @@ func (b *Batch) addHistogram(series int32) int32 {
 	return i
 }
 
-// addBucket appends a bucket to the histogram's list and returns its index.
-func (b *Batch) addBucket(histogram int32, bucket Bucket) int32 {
+// addBucket appends a bucket to the histogram's list.
+func (b *Batch) addBucket(histogram int32, bucket Bucket) {
 	i := int32(len(b.Buckets))
 	bucket.Next = None
 	b.Buckets = append(b.Buckets, bucket)
@@ -120,7 +120,6 @@ func (b *Batch) addBucket(histogram int32, bucket Bucket) int32 {
 		b.Buckets[h.lastBucket].Next = i
 	}
 	h.lastBucket = i
-	return i
 }
 
 // addSummary gives the series an empty summary value and returns its index.

@@ -3,6 +3,8 @@
 
 package exposition
 
+import "slices"
+
 // fewLabels is the number of labels up to which comparing each with all others is faster than an index of their names.
 const fewLabels = 16
 
@@ -110,10 +112,5 @@ func (b *Batch) hasLabel(current []Label, l Label) bool {
 		i := labelAt(&b.scratch.labels, current, l.Name)
 		return i != None && current[i].Value == l.Value
 	}
-	for i := range current {
-		if current[i] == l {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(current, l)
 }

@@ -47,6 +47,10 @@ type openMetricsDecoder struct {
 	lastRole  role
 	lastMulti int32 // the histogram or summary series read last; None before the first
 	labels    int32 // where the labels of the line start
+
+	// The family that a HELP line came for after its samples, and the text that it had before.
+	redescribed int32 // None before the first
+	formerHelp  string
 }
 
 // exemplarStart begins an exemplar.
@@ -55,7 +59,7 @@ const exemplarStart = " # {"
 // decodeOpenMetrics reads OpenMetrics 1.0 text.
 func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
 	d := openMetricsDecoder{
-		b: b, data: body, utf8Names: o.UTF8Names, declared: None, samples: None, lastMulti: None,
+		b: b, data: body, utf8Names: o.UTF8Names, declared: None, samples: None, lastMulti: None, redescribed: None,
 	}
 	for d.pos < len(body) {
 		d.line++
@@ -134,7 +138,7 @@ func (d *openMetricsDecoder) readHelp(family int32) error {
 	case !utf8.ValidString(text):
 		return d.failf(d.pos, "the HELP text of %s is not valid UTF-8", quote(d.name))
 	}
-	d.b.Families[family].Help = text
+	d.setHelp(family, text)
 	d.pos = end
 	return nil
 }

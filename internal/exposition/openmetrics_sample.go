@@ -5,6 +5,7 @@ package exposition
 
 import (
 	"math"
+	"slices"
 	"strings"
 )
 
@@ -80,9 +81,24 @@ func (d *openMetricsDecoder) declare(name string) int32 {
 
 func (d *openMetricsDecoder) setDeclared(family int32) { d.declared, d.samples = family, family }
 
-// setType sets the type of a family, or of a new one of the same name if it has samples of another type.
+// setHelp sets the text of a family, and keeps the former one of a family with samples: the line may belong to another
+// family of that name, which only its TYPE tells.
+func (d *openMetricsDecoder) setHelp(family int32, text string) {
+	f := &d.b.Families[family]
+	d.redescribed = None
+	if f.First != None {
+		d.redescribed, d.formerHelp = family, f.Help
+	}
+	f.Help = text
+}
+
+// setType sets the type of a family, or of a new one of the same name if it has samples of another type. client_golang's
+// go_memstats_alloc_bytes and go_memstats_alloc_bytes_total are such families.
 func (d *openMetricsDecoder) setType(family int32, t Type) {
 	if f := d.b.Families[family]; f.Type != t && f.First != None {
+		if d.redescribed == family {
+			d.b.Families[family].Help = d.formerHelp
+		}
 		family = d.b.addFamily(f.Name, t)
 		d.b.Families[family].Help, d.b.Families[family].Unit = f.Help, f.Unit
 		d.setDeclared(family)
@@ -171,11 +187,11 @@ func (d *openMetricsDecoder) readValueSample() error {
 
 // readPart reads the rest of a sample that is a part of a histogram or summary.
 func (d *openMetricsDecoder) readPart(r role) error {
-	bound, err := d.takeBound(r)
-	if err != nil {
+	if err := d.settleSuffixes(r); err != nil {
 		return err
 	}
-	if err := d.settleSuffixes(r); err != nil {
+	bound, err := d.takeBound(r)
+	if err != nil {
 		return err
 	}
 	series := d.b.findSeries(d.declared, d.labels, d.lastMulti)
@@ -250,16 +266,15 @@ func histogramSuffixes(t Type) string {
 // takeLabel removes a label from those of the line and returns its value.
 func (d *openMetricsDecoder) takeLabel(name string) (value string, ok bool) {
 	labels := d.b.Labels[d.labels:]
-	for i := range labels {
-		if labels[i].Name == name {
-			value = labels[i].Value
-			copy(labels[i:], labels[i+1:])
-			d.b.dropLabels(int32(len(d.b.Labels) - 1))
-			d.b.indexLabels(d.b.Labels[d.labels:])
-			return value, true
-		}
+	i := slices.IndexFunc(labels, func(l Label) bool { return l.Name == name })
+	if i < 0 {
+		return "", false
 	}
-	return "", false
+	value = labels[i].Value
+	copy(labels[i:], labels[i+1:])
+	d.b.dropLabels(int32(len(d.b.Labels) - 1))
+	d.b.indexLabels(d.b.Labels[d.labels:])
+	return value, true
 }
 
 // settleSuffixes notes with the first count or sum of a gauge histogram which suffixes its family has. It cannot have

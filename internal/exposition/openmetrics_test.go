@@ -63,10 +63,14 @@ var acceptedOpenMetrics = []struct{ name, body, want string }{
 
 	{"created after its series", "# TYPE a counter\na_total 1\na_created 1520430000.123\n", "counter a_total {} 1 created=1520430000123000000"},
 	{"created before its series", "# TYPE a counter\na_created 5\na_total 1\n", "counter a_total {} 1 created=5000000000"},
-	{"created after all series", "# TYPE a counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\na_created{x=\"1\"} 5\na_created{x=\"2\"} 6\n",
-		`counter a_total {x="1"} 1 created=5000000000 {x="2"} 2 created=6000000000`},
-	{"created after all series in another order", "# TYPE a counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\na_total{x=\"3\"} 3\na_created{x=\"2\"} 6\na_created{x=\"1\"} 5\n",
-		`counter a_total {x="1"} 1 created=5000000000 {x="2"} 2 created=6000000000 {x="3"} 3`},
+	{
+		"created after all series", "# TYPE a counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\na_created{x=\"1\"} 5\na_created{x=\"2\"} 6\n",
+		`counter a_total {x="1"} 1 created=5000000000 {x="2"} 2 created=6000000000`,
+	},
+	{
+		"created after all series in another order", "# TYPE a counter\na_total{x=\"1\"} 1\na_total{x=\"2\"} 2\na_total{x=\"3\"} 3\na_created{x=\"2\"} 6\na_created{x=\"1\"} 5\n",
+		`counter a_total {x="1"} 1 created=5000000000 {x="2"} 2 created=6000000000 {x="3"} 3`,
+	},
 	{"created with labels in another order", "# TYPE s summary\ns_created{b=\"2\",a=\"1\"} 5\ns_count{a=\"1\",b=\"2\"} 1\n", `summary s {a="1",b="2"} count=1 created=5000000000`},
 	{"created of a histogram", "# TYPE h histogram\nh_count 1\nh_created 5e-9\n", "histogram h {} count=1 created=5"},
 	{"created of each point", "# TYPE a counter\na_total 1 1\na_created 5 1\na_total 2 2\na_created 6 2\n", "counter a_total {} 1@1000 created=5000000000 {} 2@2000 created=6000000000"},
@@ -79,16 +83,21 @@ var acceptedOpenMetrics = []struct{ name, body, want string }{
 
 	{"exemplar of a counter", "# TYPE a counter\na_total 1 # {trace_id=\"x\",y=\"\"} 0.5\n", `counter a_total {} 1 #{trace_id="x",y=""} 0.5`},
 	{"exemplar with timestamp", "# TYPE a counter\na_total 1 2 # {} 0.5 1520879607.789123456\n", `counter a_total {} 1@2000 #{} 0.5@1520879607789123456`},
-	{"exemplars of buckets", "# TYPE h histogram\nh_bucket{le=\"1\"} 1 # {a=\"1\"} 1\nh_bucket{le=\"2\"} 2\nh_bucket{le=\"3\"} 3 # {a=\"\\\\3\"} 3 3\n",
-		`histogram h {} le1:1 le2:2 le3:3 #{a="1"} 1 #{a="\\3"} 3@3000000000`},
+	{
+		"exemplars of buckets", "# TYPE h histogram\nh_bucket{le=\"1\"} 1 # {a=\"1\"} 1\nh_bucket{le=\"2\"} 2\nh_bucket{le=\"3\"} 3 # {a=\"\\\\3\"} 3 3\n",
+		`histogram h {} le1:1 le2:2 le3:3 #{a="1"} 1 #{a="\\3"} 3@3000000000`,
+	},
 	{"exemplars of others", "# TYPE h histogram\nh_count 1 # {a=\"1\"} 1\n# TYPE a gauge\na 2 # {a=\"2\"} 2\n", `histogram h {} count=1 #{a="1"} 1; gauge a {} 2 #{a="2"} 2`},
 
 	{"HELP after samples", "a 1\n# HELP a late\n", `unknown a "late" {} 1`},
 	{"last of repeated metadata", "# HELP a 1\n# HELP a 2\n# TYPE a counter\n# TYPE a gauge\na 1\n", `gauge a "2" {} 1`},
 	{"TYPE after samples", "# HELP a h\na 1\n# TYPE a gauge\na 2\n", `unknown a "h" {} 1; gauge a "h" {} 2`},
+	{"another family of the name", "# HELP a g\n# TYPE a gauge\na 1\n# HELP a c\n# TYPE a counter\na_total 2\n", `gauge a "g" {} 1; counter a_total "c" {} 2`},
 	{"same TYPE after samples", "# TYPE a gauge\na 1\n# TYPE a gauge\na 2\n", "gauge a {} 1 {} 2"},
-	{"interleaved families", "# TYPE a counter\n# TYPE s summary\na_total 1\ns_sum 2\na_total{x=\"1\"} 3\ns_count 4\na_created 5\n",
-		`summary s {} sum=2 count=4; counter a_total {} 1 created=5000000000 {x="1"} 3`},
+	{
+		"interleaved families", "# TYPE a counter\n# TYPE s summary\na_total 1\ns_sum 2\na_total{x=\"1\"} 3\ns_count 4\na_created 5\n",
+		`summary s {} sum=2 count=4; counter a_total {} 1 created=5000000000 {x="1"} 3`,
+	},
 	{"name that fits the current family", "# TYPE s_count gauge\ns_count 1\n# TYPE s summary\ns_count 2\n", "gauge s_count {} 1; summary s {} count=2"},
 	{"name of a family before part of another", "# TYPE s summary\n# TYPE s_count gauge\n# TYPE a gauge\ns_count 1\n", "gauge s_count {} 1"},
 }
@@ -184,8 +193,10 @@ var utf8OpenMetrics = []struct{ name, body, want, refusal string }{
 	{"label name", "a{\"my.label\"=\"v\"} 1\n", `unknown a {my.label="v"} 1`, `1:3: the quoted name "my.label" needs the setting utf8_names: true`},
 	{"label name of an exemplar", "a 1 # {\"my.label\"=\"v\"} 1\n", `unknown a {} 1 #{my.label="v"} 1`, `1:8: the quoted name "my.label" needs the setting utf8_names: true`},
 	{"escapes", `{"a\n\"\x"} 1` + "\n", "unknown a\n\"\\x {} 1", `1:2: the quoted name "a\n\"\\x" needs the setting utf8_names: true`},
-	{"family", "# TYPE \"a.b\" counter\n# HELP \"a.b\" h\n{\"a.b_total\",x=\"1\"} 1\n{\"a.b_created\",x=\"1\"} 5\n",
-		`counter a.b_total "h" {x="1"} 1 created=5000000000`, `1:8: the quoted name "a.b" needs the setting utf8_names: true`},
+	{
+		"family", "# TYPE \"a.b\" counter\n# HELP \"a.b\" h\n{\"a.b_total\",x=\"1\"} 1\n{\"a.b_created\",x=\"1\"} 5\n",
+		`counter a.b_total "h" {x="1"} 1 created=5000000000`, `1:8: the quoted name "a.b" needs the setting utf8_names: true`,
+	},
 	{"histogram with name after le", "# TYPE h histogram\n{le=\"1\",\"h_bucket\",x=\"y\"} 1\n", `histogram h {x="y"} le1:1`, `2:9: the quoted name "h_bucket" needs the setting utf8_names: true`},
 }
 
@@ -251,7 +262,7 @@ func TestOpenMetricsLines(t *testing.T) {
 	body := "# TYPE h histogram\nh_count 1\na_created 5\n# TYPE a counter\nh_sum 1\na_total 1\n"
 	require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(body), exposition.Options{}))
 	require.Len(t, b.Series, 3)
-	assert.EqualValues(t, []int32{2, 3, 6}, []int32{b.Series[0].Line, b.Series[1].Line, b.Series[2].Line})
+	assert.Equal(t, []int32{2, 3, 6}, []int32{b.Series[0].Line, b.Series[1].Line, b.Series[2].Line})
 }
 
 // TestOpenMetricsManyLabels makes sure that more labels than are compared one by one are matched in any order, too.

@@ -5,6 +5,7 @@ package exposition_test
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -35,7 +36,7 @@ func referenceDecode(body []byte) (map[string]*dto.MetricFamily, error) {
 		family := &dto.MetricFamily{}
 		err := protodelim.UnmarshalOptions{MaxSize: -1}.UnmarshalFrom(reader, family)
 		switch {
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return families, nil
 		case err != nil:
 			return nil, err

@@ -85,21 +85,21 @@ func pair(name, value string) []*dto.LabelPair { return []*dto.LabelPair{{Name: 
 
 var (
 	created  = &timestamppb.Timestamp{Seconds: 1700000000, Nanos: 5}
-	exemplar = &dto.Exemplar{Label: pair("trace_id", "abc"), Value: proto.Float64(0.5), Timestamp: created}
+	exemplar = &dto.Exemplar{Label: pair("trace_id", "abc"), Value: new(0.5), Timestamp: created}
 	integers = &dto.Histogram{
-		SampleCount: proto.Uint64(12), SampleSum: proto.Float64(18.5), CreatedTimestamp: created,
-		Schema: proto.Int32(-1), ZeroThreshold: proto.Float64(0.25), ZeroCount: proto.Uint64(2),
+		SampleCount: proto.Uint64(12), SampleSum: new(18.5), CreatedTimestamp: created,
+		Schema: proto.Int32(-1), ZeroThreshold: new(0.25), ZeroCount: proto.Uint64(2),
 		NegativeSpan: []*dto.BucketSpan{{Offset: proto.Int32(0), Length: proto.Uint32(2)}}, NegativeDelta: []int64{1, -1},
 		PositiveSpan:  []*dto.BucketSpan{{Offset: proto.Int32(-3), Length: proto.Uint32(1)}, {Offset: proto.Int32(2), Length: proto.Uint32(1)}},
 		PositiveDelta: []int64{2, 4}, Exemplars: []*dto.Exemplar{exemplar, {Value: proto.Float64(7)}},
 	}
 	floats = &dto.Histogram{
-		SampleCountFloat: proto.Float64(12.5), SampleSum: proto.Float64(18.5), ZeroCountFloat: proto.Float64(2.5),
+		SampleCountFloat: new(12.5), SampleSum: new(18.5), ZeroCountFloat: new(2.5),
 		NegativeCount: []float64{0.5}, PositiveCount: []float64{3, 4.5},
 	}
-	classic = &dto.Histogram{SampleCount: proto.Uint64(5), SampleSum: proto.Float64(12.5), Bucket: []*dto.Bucket{
+	classic = &dto.Histogram{SampleCount: proto.Uint64(5), SampleSum: new(12.5), Bucket: []*dto.Bucket{
 		{UpperBound: proto.Float64(1), CumulativeCount: proto.Uint64(2), Exemplar: exemplar},
-		{UpperBound: proto.Float64(math.Inf(1)), CumulativeCountFloat: proto.Float64(4.5)},
+		{UpperBound: new(math.Inf(1)), CumulativeCountFloat: new(4.5)},
 	}}
 )
 
@@ -117,10 +117,10 @@ var protobufAccepted = []struct {
 	{"no UTF-8", family(text(1, "\xff"), text(2, "\xfe"), one(label("\xfd", "\xfc"))), `counter "\xff" help="\xfe" unit=""` + "\n" + `  {"\xfd"="\xfc"} 1`},
 
 	{"counter", delimited(of("c", dto.MetricType_COUNTER, &dto.Metric{Label: pair("l", "v"), Counter: &dto.Counter{Value: proto.Float64(7), Exemplar: exemplar, CreatedTimestamp: created}})), `counter "c" help="" unit=""` + "\n" + `  {"l"="v"} created=1700000000000000005 7 # {"trace_id"="abc"} 0.5 @1700000000000000005`},
-	{"gauge", delimited(of("g", dto.MetricType_GAUGE, &dto.Metric{Gauge: &dto.Gauge{Value: proto.Float64(math.Inf(-1))}})), `gauge "g" help="" unit=""` + "\n  {} -Inf"},
-	{"untyped", delimited(of("u", dto.MetricType_UNTYPED, &dto.Metric{Untyped: &dto.Untyped{Value: proto.Float64(-0.5)}})), `unknown "u" help="" unit=""` + "\n  {} -0.5"},
+	{"gauge", delimited(of("g", dto.MetricType_GAUGE, &dto.Metric{Gauge: &dto.Gauge{Value: new(math.Inf(-1))}})), `gauge "g" help="" unit=""` + "\n  {} -Inf"},
+	{"untyped", delimited(of("u", dto.MetricType_UNTYPED, &dto.Metric{Untyped: &dto.Untyped{Value: new(-0.5)}})), `unknown "u" help="" unit=""` + "\n  {} -0.5"},
 	{"stale NaN", family(text(1, "c"), message(4, message(3, double(1, math.Float64frombits(0x7ff0000000000002))))), `counter "c" help="" unit=""` + "\n  {} NaN(7ff0000000000002)"},
-	{"summary", delimited(of("s", dto.MetricType_SUMMARY, &dto.Metric{Summary: &dto.Summary{SampleCount: proto.Uint64(10), SampleSum: proto.Float64(99), CreatedTimestamp: created, Quantile: []*dto.Quantile{{Quantile: proto.Float64(0.5), Value: proto.Float64(4)}, {Quantile: proto.Float64(0.99), Value: proto.Float64(9)}}}})), `summary "s" help="" unit=""` + "\n  {} created=1700000000000000005 count=10 sum=99 q(0.5)=4 q(0.99)=9"},
+	{"summary", delimited(of("s", dto.MetricType_SUMMARY, &dto.Metric{Summary: &dto.Summary{SampleCount: proto.Uint64(10), SampleSum: proto.Float64(99), CreatedTimestamp: created, Quantile: []*dto.Quantile{{Quantile: new(0.5), Value: proto.Float64(4)}, {Quantile: new(0.99), Value: proto.Float64(9)}}}})), `summary "s" help="" unit=""` + "\n  {} created=1700000000000000005 count=10 sum=99 q(0.5)=4 q(0.99)=9"},
 	{"histogram", delimited(of("h", dto.MetricType_HISTOGRAM, &dto.Metric{Label: pair("l", "v"), Histogram: classic})), `histogram "h" help="" unit=""` + "\n" + `  {"l"="v"} count=5 sum=12.5 le(1) count=2 # {"trace_id"="abc"} 0.5 @1700000000000000005 le(+Inf) count=0/4.5`},
 	{"gauge histogram", delimited(of("h", dto.MetricType_GAUGE_HISTOGRAM, &dto.Metric{Histogram: &dto.Histogram{SampleCount: proto.Uint64(5)}})), `gaugehistogram "h" help="" unit=""` + "\n  {} count=5"},
 	{"native histogram", delimited(of("h", dto.MetricType_HISTOGRAM, &dto.Metric{Histogram: integers})), `histogram "h" help="" unit=""` + "\n" + `  {} created=1700000000000000005 count=12 sum=18.5 native(-1 zero 0.25 count=2 pos -3:1 2:1 +2 +4 neg 0:2 +1 -1) # {"trace_id"="abc"} 0.5 @1700000000000000005 # {} 7`},
@@ -333,7 +333,7 @@ func TestProtobufNativePart(t *testing.T) {
 func thousandCounters() []byte {
 	c := of("requests_total", dto.MetricType_COUNTER)
 	for i := range 1000 {
-		m := &dto.Metric{Counter: &dto.Counter{Value: proto.Float64(float64(i))}}
+		m := &dto.Metric{Counter: &dto.Counter{Value: new(float64(i))}}
 		for _, name := range []string{"code", "handler", "host", "method", "path"} {
 			m.Label = append(m.Label, pair(name, fmt.Sprintf("%s-%d", name, i))...)
 		}

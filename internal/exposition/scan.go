@@ -226,10 +226,10 @@ var powersOfTen = [exactDigits + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
 // the quotient of two integers that a float64 holds exactly, so that one division rounds it correctly.
 func parseShortDecimal(token string) (float64, bool) {
 	digits, sign := token, 1.0
-	if len(digits) > 0 && digits[0] == '-' {
+	if digits != "" && digits[0] == '-' {
 		digits, sign = digits[1:], -1
 	}
-	if len(digits) == 0 || len(digits) > exactDigits {
+	if digits == "" || len(digits) > exactDigits {
 		return 0, false
 	}
 	mantissa, places := int64(0), 0

@@ -63,10 +63,9 @@ func TestClockHoldsInOrderOfArrival(t *testing.T) {
 		started := make(chan struct{})
 		go func() {
 			close(started)
-			_, release, err := c.hold(context.Background(), key)
-			if err == nil {
+			if _, done, err := c.hold(t.Context(), key); err == nil {
 				order <- i
-				release()
+				done()
 			}
 		}()
 		<-started

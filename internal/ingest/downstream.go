@@ -5,7 +5,6 @@ package ingest
 
 import (
 	"errors"
-	"net/http"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer/consumererror"
@@ -24,7 +23,7 @@ const defaultRetryAfter = 5 * time.Second
 func refuseDownstream(err error) *Refusal {
 	r := &Refusal{Reason: ReasonUnavailable, Err: err, RetryAfter: defaultRetryAfter}
 	if typed, ok := errors.AsType[*consumererror.Error](err); ok {
-		r.Reason = reasonOfTyped(typed)
+		r.Reason = reasonOfCode(consumererror.ToGRPCStatus(typed).Code())
 	} else if s, ok := status.FromError(err); ok {
 		r.Reason = reasonOfCode(s.Code())
 		r.RetryAfter = retryInfo(s)
@@ -35,17 +34,6 @@ func refuseDownstream(err error) *Refusal {
 		r.RetryAfter = 0
 	}
 	return r
-}
-
-func reasonOfTyped(err *consumererror.Error) Reason {
-	switch {
-	case consumererror.ToHTTPStatus(err) == http.StatusTooManyRequests:
-		return ReasonExhausted
-	case err.IsRetryable():
-		return ReasonUnavailable
-	default:
-		return ReasonPermanent
-	}
 }
 
 func reasonOfCode(code codes.Code) Reason {

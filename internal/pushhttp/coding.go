@@ -26,7 +26,7 @@ const noCoding = ""
 // case-insensitive and x-gzip the same as gzip.
 func normalizeCoding(h http.Header) {
 	var codings []string
-	for _, name := range strings.Split(strings.Join(h.Values("Content-Encoding"), ","), ",") {
+	for name := range strings.SplitSeq(strings.Join(h.Values("Content-Encoding"), ","), ",") {
 		switch name = strings.ToLower(strings.TrimSpace(name)); name {
 		case "", "identity":
 		case "x-gzip":

@@ -47,18 +47,18 @@ type handler struct {
 
 // ServeHTTP serves a request whose body is being decompressed already.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	route, path, ok := h.match(r.URL.Path)
+	matched, path, ok := h.match(r.URL.Path)
 	if !ok {
 		h.refuse(w, r, refuseNotFound())
 		return
 	}
 	if r.Method == http.MethodOptions {
-		w.Header().Set("Allow", route.allow())
+		w.Header().Set("Allow", matched.allow())
 		return
 	}
-	serve, ok := route.verbs[r.Method]
+	serve, ok := matched.verbs[r.Method]
 	if !ok {
-		h.refuse(w, r, refuseMethod(route, r.Method))
+		h.refuse(w, r, refuseMethod(matched, r.Method))
 		return
 	}
 	serve(w, r, path)

@@ -46,8 +46,10 @@ func TestRoutes(t *testing.T) {
 		{"absolute target", "POST", "http://h/metrics/job/j", 200, "", ""},
 		{"bad label", "POST", "/metrics/job/j/a-b/c", 400, "improper label name \"a-b\"\n", ""},
 		{"bad label under a prefix", "POST", "/pushgateway/metrics/job/j/a", 400, "odd number of components in label string \"/a\"\n", ""},
-		{"poison [K79]", "POST", "/metrics/job/j/a@base64/_w", 400,
-			"pushed metrics are invalid or inconsistent with existing metrics: grouping key has a label named \"a\" whose value is not utf8: \"\\xff\"\n", ""},
+		{
+			"poison [K79]", "POST", "/metrics/job/j/a@base64/_w", 400,
+			"pushed metrics are invalid or inconsistent with existing metrics: grouping key has a label named \"a\" whose value is not utf8: \"\\xff\"\n", "",
+		},
 		{"bad escape [K41]", "POST", "/metrics/job/j/a/%zz", 400, "400 Bad Request", ""},
 		{"DELETE", "DELETE", "/metrics/job/j", 405, noDelete, pushAllow},
 		{"DELETE under a prefix", "DELETE", "/pushgateway/metrics/job/j/a/1", 405, noDelete, pushAllow},

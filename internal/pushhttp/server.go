@@ -48,8 +48,8 @@ func NewServer(
 func (h *handler) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		normalizeCoding(r.Header)
-		if route, rest, ok := h.match(r.URL.Path); ok {
-			r.Pattern = route.pattern(r.URL.Path, rest)
+		if matched, rest, ok := h.match(r.URL.Path); ok {
+			r.Pattern = matched.pattern(r.URL.Path, rest)
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -92,7 +92,7 @@ func serve(t *testing.T, changes ...func(*setup)) *server {
 		ts.Close()
 		require.Zero(t, s.options.InFlight.Bytes(), "everything reserved is given back")
 		in.Shutdown()
-		require.NoError(t, telemetry.Shutdown(context.Background()))
+		require.NoError(t, telemetry.Shutdown(context.Background())) //nolint:usetesting // The test's own context has ended by then.
 	})
 	return &server{address: ts.Listener.Addr().String(), ingest: fake, telemetry: telemetry}
 }

@@ -59,7 +59,8 @@ func zstdDecoder(source io.Reader, window int64) (*zstd.Decoder, error) {
 			return nil, err
 		}
 	}
-	return decoder, decoder.ResetWithOptions(source, zstd.WithDecoderMaxWindow(uint64(window)))
+	err := decoder.ResetWithOptions(source, zstd.WithDecoderMaxWindow(uint64(window)))
+	return decoder, err
 }
 
 // declaredWindow is the window of the first frame, in bytes, between minZstdWindow and maxZstdWindow. Where there is no
