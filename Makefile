@@ -7,7 +7,7 @@ SHELL := bash
 
 TOOLS := $(CURDIR)/.tools
 DISTRIBUTION := _build/otelcol-pushgateway
-MODULES := . e2e internal/tools
+MODULES := . e2e internal/tools internal/tools/pushgateway internal/tools/prometheus
 LINTED := . e2e
 SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*' -not -path './_build/*' -not -path './e2e/*')
 
@@ -110,3 +110,10 @@ mdatagen := go.opentelemetry.io/collector/cmd/mdatagen
 
 $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 	go -C internal/tools build -o $@ $($*)
+
+# The servers that the end-to-end tests compare with have modules of their own: their dependencies would change the tools'.
+$(TOOLS)/pushgateway: internal/tools/pushgateway/go.mod internal/tools/pushgateway/go.sum
+	go -C internal/tools/pushgateway build -o $@ github.com/prometheus/pushgateway
+
+$(TOOLS)/prometheus: internal/tools/prometheus/go.mod internal/tools/prometheus/go.sum
+	go -C internal/tools/prometheus build -o $@ github.com/prometheus/prometheus/cmd/prometheus

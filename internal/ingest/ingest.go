@@ -69,32 +69,44 @@ func (in *Ingest) Begin(ctx context.Context, method string) (context.Context, *O
 // Push decodes the body and hands the push to the next consumer. The body is not used after the return. The error is a
 // *Refusal; nothing has been handed on then unless the next consumer itself refused.
 func (in *Ingest) Push(ctx context.Context, o *Observation, key groupingkey.Key, format exposition.Format, body []byte) error {
-	push, err := in.translate(o, key, format, body)
+	push, reserved, err := in.translate(o, key, format, body)
 	if err != nil {
 		return err
 	}
+	defer in.InFlight.Release(reserved)
 	o.translated(push.Series, push.DataPoints)
 	return in.forward(ctx, key, push)
 }
 
 // translate brings the body into pdata that is complete but for its time. The decoded batch is given back here, so that
-// a push waiting for its consumer holds pdata alone.
-func (in *Ingest) translate(o *Observation, key groupingkey.Key, format exposition.Format, body []byte) (*translate.Push, error) {
+// a push waiting for its consumer holds pdata alone. What was reserved for the pdata is the caller's to release.
+func (in *Ingest) translate(
+	o *Observation, key groupingkey.Key, format exposition.Format, body []byte,
+) (push *translate.Push, reserved int64, err error) {
 	batch := exposition.GetBatch()
 	defer exposition.PutBatch(batch)
-	if err := batch.Decode(format, body, in.options.Exposition); err != nil {
-		o.decoded(len(batch.Series))
-		return nil, Refuse(ReasonParse, err)
-	}
+	err = batch.Decode(format, body, in.options.Exposition)
 	o.decoded(len(batch.Series))
-	push, err := translate.Translate(batch, key, in.options.Translate)
 	if err != nil {
-		if _, ok := errors.AsType[*translate.LimitError](err); ok {
-			return nil, Refuse(ReasonLimit, err)
-		}
-		return nil, Refuse(ReasonInconsistent, err)
+		return nil, 0, Refuse(ReasonParse, err)
 	}
-	return push, nil
+	reserved = surplus(batch, key, body)
+	if err := in.InFlight.Reserve(reserved); err != nil {
+		return nil, 0, err
+	}
+	push, err = translate.Translate(batch, key, in.options.Translate)
+	if err != nil {
+		in.InFlight.Release(reserved)
+		return nil, 0, refuseUntranslated(err)
+	}
+	return push, reserved, nil
+}
+
+func refuseUntranslated(err error) error {
+	if _, ok := errors.AsType[*translate.LimitError](err); ok {
+		return Refuse(ReasonLimit, err)
+	}
+	return Refuse(ReasonInconsistent, err)
 }
 
 // forward hands the push to the next consumer. The group stays held until the consumer returns: what was taken first

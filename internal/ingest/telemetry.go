@@ -36,9 +36,14 @@ type telemetry struct {
 	obs     *receiverhelper.ObsReport
 	builder *metadata.TelemetryBuilder
 
+	attributes sync.Map // pushKind to metric.AddOption
+
 	mu     sync.Mutex
 	logged map[Reason]throttle
 }
+
+// pushKind is what the attributes of receiver_pushgateway_pushes tell apart. All three are from bounded sets.
+type pushKind struct{ format, method, outcome string }
 
 // throttle remembers when a reason was last logged and how many refusals were passed over since.
 type throttle struct {
@@ -132,11 +137,22 @@ func (o *Observation) count(outcome string) {
 	if o.size >= 0 {
 		o.telemetry.builder.ReceiverPushgatewayPushSize.Record(o.ctx, o.size)
 	}
-	o.telemetry.builder.ReceiverPushgatewayPushes.Add(o.ctx, 1, metric.WithAttributes(
-		attribute.String("format", o.format),
-		attribute.String("method", o.method),
-		attribute.String("outcome", outcome),
+	o.telemetry.builder.ReceiverPushgatewayPushes.Add(o.ctx, 1, o.telemetry.attributesOf(pushKind{o.format, o.method, outcome}))
+}
+
+// attributesOf gives the attributes for a kind of push. There are few kinds, so each set is made once: making one takes
+// longer than reading a small push.
+func (t *telemetry) attributesOf(kind pushKind) metric.AddOption {
+	if known, ok := t.attributes.Load(kind); ok {
+		return known.(metric.AddOption)
+	}
+	made := metric.WithAttributeSet(attribute.NewSet(
+		attribute.String("format", kind.format),
+		attribute.String("method", kind.method),
+		attribute.String("outcome", kind.outcome),
 	))
+	t.attributes.Store(kind, made)
+	return made
 }
 
 func reasonOf(err error) Reason {

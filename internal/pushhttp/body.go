@@ -17,8 +17,8 @@ const (
 	// Content-Length is not reserved, or else a few clients that announce much and send little would shut out all others.
 	firstStep = 512
 	maxStep   = 1 << 20
-	// maxPooled bounds the size of the buffers that are kept for later. Few pushes are larger.
-	maxPooled = 1 << 20
+	// maxPooled bounds the size of the buffers that are kept for later. Few pushes are larger than a few MiB.
+	maxPooled = 4 << 20
 )
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
