@@ -11,9 +11,8 @@ MODULES := . e2e internal/tools internal/tools/pushgateway internal/tools/promet
 LINTED := . e2e
 SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*' -not -path './_build/*' -not -path './e2e/*')
 
-# How long each fuzz target runs, and which benchmarks do.
+# How long each fuzz target runs.
 FUZZTIME ?= 20s
-BENCH ?= .
 
 # The race detector needs cgo, and that a C compiler.
 RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC) >/dev/null && echo -race)
@@ -42,8 +41,16 @@ test: ## Run every test that needs only Go, with the race detector where there i
 	go -C e2e test $(RACE) ./oracle/...
 
 .PHONY: e2e
-e2e: build ## Run the end-to-end tests on the built distribution
+e2e: build clients $(TOOLS)/pushgateway ## Run the end-to-end tests on the built distribution
 	go -C e2e test -count=1 ./...
+
+.PHONY: clients
+clients: ## Install the clients that the end-to-end tests run: apt packages as root, prom-client from npm
+	e2e/clients/install.sh
+
+.PHONY: differential
+differential: $(TOOLS)/pushgateway ## Compare CASES generated requests with a real Pushgateway
+	go -C e2e test -count=1 -v ./differential -args -cases $(CASES) -seed $(SEED)
 
 .PHONY: fuzz
 fuzz: ## Run every fuzz target for FUZZTIME each
@@ -55,12 +62,12 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	done
 
 .PHONY: bench
-bench: ## Run the benchmarks whose name matches BENCH
-	go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
-
-.PHONY: compare
-compare: ## Compare the decoders with other ways of reading the same metrics
+bench: ## Compare the decoders with others and with what pdata costs, as a table of ratios
 	go -C e2e run ./bench
+
+.PHONY: bench-http
+bench-http: build ## Compare whole requests with those to the otlp receiver, by the CPU time of the collector
+	go -C e2e run ./bench -collector $(CURDIR)/$(DISTRIBUTION)
 
 ##@ Source
 
@@ -91,7 +98,7 @@ check-tidy: ## Fail if a go.mod is not tidy
 ##@ All of it
 
 .PHONY: check
-check: check-generated check-tidy lint test build e2e ## Run everything that CI runs
+check: check-generated check-tidy lint test fuzz build e2e ## Run everything that CI runs
 
 .PHONY: clean
 clean: ## Remove what was built

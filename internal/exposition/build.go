@@ -3,7 +3,11 @@
 
 package exposition
 
-import "unsafe"
+import (
+	"bytes"
+	"slices"
+	"unsafe"
+)
 
 // scratch is what the decoders need beside the result. It is reused with its Batch.
 type scratch struct {
@@ -63,6 +67,27 @@ func (b *Batch) Reset() {
 func reset[E any](pool []E) []E {
 	clear(pool)
 	return pool[:0]
+}
+
+// largeBody is the size in bytes from which room is made for what a text holds before it is read. Below, the pools of a
+// reused Batch mostly have it.
+const largeBody = 1 << 20
+
+// The least sizes in bytes that room is made for. Shorter ones are possible, but a body that only looks like it had many
+// lines or labels must not get many times its size in memory.
+const (
+	shortLine  = 32
+	shortLabel = 8
+)
+
+// expect makes room for what a large text body holds, as far as a quick look can tell. Pools that grow as they fill would
+// take more than twice the memory, of which most would be garbage.
+func (b *Batch) expect(body []byte) {
+	if len(body) < largeBody {
+		return
+	}
+	b.Series = slices.Grow(b.Series, min(bytes.Count(body, []byte{'\n'}), len(body)/shortLine))
+	b.Labels = slices.Grow(b.Labels, min(bytes.Count(body, []byte{'='}), len(body)/shortLabel))
 }
 
 // family returns the index of the family of that name and whether there is one.

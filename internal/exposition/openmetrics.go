@@ -45,8 +45,10 @@ type openMetricsDecoder struct {
 	name      string // metric name of the line
 	lastName  string // metric name of the last sample, empty after metadata
 	lastRole  role
-	lastMulti int32 // the histogram or summary series read last; None before the first
-	labels    int32 // where the labels of the line start
+	lastMulti int32  // the histogram or summary series read last; None before the first
+	repeat    repeat // of lastMulti
+	labels    int32  // where the labels of the line start
+	written   string // what stands between the braces of the line, if its name stands before them
 
 	// The family that a HELP line came for after its samples, and the text that it had before.
 	redescribed int32 // None before the first
@@ -58,6 +60,7 @@ const exemplarStart = " # {"
 
 // decodeOpenMetrics reads OpenMetrics 1.0 text.
 func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
+	b.expect(body)
 	d := openMetricsDecoder{
 		b: b, data: body, utf8Names: o.UTF8Names, declared: None, samples: None, lastMulti: None, redescribed: None,
 	}
@@ -174,9 +177,17 @@ func (d *openMetricsDecoder) readSample() error {
 	d.labels = int32(len(d.b.Labels))
 	d.pos = metricNameEnd(d.data, start)
 	d.name = view(d.data[start:d.pos])
+	d.written = ""
 	if d.take("{") {
+		if done, err := d.readRepeatedPart(); done || err != nil {
+			return err
+		}
+		opening := d.pos
 		if err := d.readLabels(true); err != nil {
 			return err
+		}
+		if opening > start+1 {
+			d.written = view(d.data[opening : d.pos-1])
 		}
 	}
 	if d.name == "" {
@@ -254,6 +265,10 @@ func (d *openMetricsDecoder) readLabelValue() (string, error) {
 	start := d.pos
 	if !d.at('"') {
 		return "", d.fail(start, "a label value in quotes")
+	}
+	if end := plainEnd(d.data, start+1); end < len(d.data) && d.data[end] == '"' {
+		d.pos = end + 1
+		return view(d.data[start+1 : end]), nil
 	}
 	value, err := d.readQuoted("label value")
 	if err == nil && !utf8.ValidString(value) {

@@ -61,6 +61,9 @@ func roleOf(t Type, family, sample string) role {
 	return noMember
 }
 
+// hasBound tells whether samples of the role have the boundary label.
+func (r role) hasBound() bool { return r == bucketSample || r == quantileSample }
+
 func roleIf(member bool, r role) role {
 	if member {
 		return r
@@ -200,6 +203,32 @@ func (d *openMetricsDecoder) readPart(r role) error {
 		series = d.addMultiSeries()
 	}
 	d.lastMulti = series
+	return d.readPartPoint(r, series, isNew, bound)
+}
+
+// readRepeatedPart reads the rest of a sample from behind the opening brace if it is a part of lastMulti whose labels are
+// written as in its line before. It returns false, with nothing read, if they may be others.
+func (d *openMetricsDecoder) readRepeatedPart() (bool, error) {
+	if d.name == "" || d.lastMulti == None {
+		return false, nil
+	}
+	r := d.enterFamily()
+	if r == valueSample || r == createdSample || r == bareSample || d.b.Series[d.lastMulti].family != d.declared {
+		return false, nil
+	}
+	bound, end, ok := d.repeat.read(d.data, d.pos, boundaryLabel(d.b.Families[d.declared].Type))
+	if !ok || r.hasBound() == math.IsNaN(bound) {
+		return false, nil
+	}
+	d.pos = end
+	if err := d.settleSuffixes(r); err != nil {
+		return false, err
+	}
+	return true, d.readPartPoint(r, d.lastMulti, false, bound)
+}
+
+// readPartPoint reads the rest of a sample after the labels and stores it in its series.
+func (d *openMetricsDecoder) readPartPoint(r role, series int32, isNew bool, bound float64) error {
 	valueAt := d.pos + 1
 	p, err := d.readPoint()
 	if err != nil {
@@ -241,19 +270,27 @@ func (d *openMetricsDecoder) takeBound(r role) (float64, error) {
 	}
 	label := boundaryLabel(t)
 	text, ok := d.takeLabel(label)
-	switch needed := r == bucketSample || r == quantileSample; {
+	switch needed := r.hasBound(); {
 	case needed && !ok:
 		return 0, d.failf(d.lineStart, "%s of a %s has no label %q", quote(d.name), t, label)
 	case !needed && ok:
 		return 0, d.failf(d.lineStart, "%s of a %s has a label %q", quote(d.name), t, label)
 	case !ok:
+		d.noteLabels("", "")
 		return 0, nil
 	}
+	d.noteLabels(label, text)
 	bound, err := parseFloat(text)
 	if err != nil || math.IsNaN(bound) {
 		return 0, d.failf(d.lineStart, "the label %q of %s is no number: %s", label, quote(d.name), quote(text))
 	}
 	return bound, nil
+}
+
+// noteLabels remembers how the labels of the line are written, with the boundary label of that name and value if it has one.
+func (d *openMetricsDecoder) noteLabels(boundary, value string) {
+	d.repeat.note(d.written, boundary, value)
+	d.repeat.known = d.repeat.known && d.data[d.lineStart] != '{'
 }
 
 func histogramSuffixes(t Type) string {

@@ -61,6 +61,16 @@ var acceptedOpenMetrics = []struct{ name, body, want string }{
 	{"gauge histogram with a histogram's suffixes", "# TYPE h gaugehistogram\nh_bucket{le=\"1\"} 1\nh_sum -3\nh_count 1\n", "gaugehistogram h {} le1:1 sum=-3 count=1"},
 	{"no gauge suffixes in a histogram", "# TYPE h histogram\nh_count 1\nh_gcount 1\n", "histogram h {} count=1; unknown h_gcount {} 1"},
 
+	{
+		"lines with the labels of the line before", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\nh_bucket{x=\"a\",le=\"2\"} 2 # {} 1\nh_sum{x=\"a\"} 3\nh_count{x=\"a\"} 4\nh_bucket{x=\"b\",le=\"1\"} 5\n",
+		`histogram h {x="a"} le1:1 le2:2 sum=3 count=4 #{} 1 {x="b"} le1:5`,
+	},
+	{
+		"labels of the line before in another family", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\n# TYPE a gauge\na{x=\"b\"} 2\n# TYPE h histogram\nh_bucket{x=\"b\",le=\"1\"} 3\n",
+		`histogram h {x="a"} le1:1 {x="b"} le1:3; gauge a {x="b"} 2`,
+	},
+	{"labels of a line before that one", "# TYPE h histogram\nh_sum{x=\"a\"} 1\nh_sum 2\nh_count{x=\"a\"} 3\nh_count{} 4\n", `histogram h {x="a"} sum=1 count=3 {} sum=2 count=4`},
+	{"le before other labels", "# TYPE h histogram\nh_bucket{le=\"1\",x=\"a\"} 1\nh_count{} 2\nh_bucket{le=\"2\"} 3\n", `histogram h {x="a"} le1:1 {} le2:3 count=2`},
 	{"created after its series", "# TYPE a counter\na_total 1\na_created 1520430000.123\n", "counter a_total {} 1 created=1520430000123000000"},
 	{"created before its series", "# TYPE a counter\na_created 5\na_total 1\n", "counter a_total {} 1 created=5000000000"},
 	{

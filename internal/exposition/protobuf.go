@@ -258,7 +258,11 @@ func (d *protobufDecoder) aside() *protobufDecoder {
 	return d.spare
 }
 
+// appendLabel reads a LabelPair.
 func (d *protobufDecoder) appendLabel(labels []Label, message []byte) ([]Label, error) {
+	if label, ok := usualLabel(message); ok {
+		return append(labels, label), nil
+	}
 	var label Label
 	for len(message) > 0 {
 		f, n := consumeField(message)
@@ -274,6 +278,19 @@ func (d *protobufDecoder) appendLabel(labels []Label, message []byte) ([]Label, 
 		}
 	}
 	return append(labels, label), nil
+}
+
+// usualLabel reads a LabelPair as all clients write it: a name and then a value, both of less than 128 bytes.
+func usualLabel(message []byte) (Label, bool) {
+	if len(message) < 4 || message[0] != labelName || message[1] >= 0x80 {
+		return Label{}, false
+	}
+	middle := 2 + int(message[1])
+	if middle+2 > len(message) || message[middle] != labelValue || message[middle+1] >= 0x80 ||
+		int(message[middle+1]) != len(message)-middle-2 {
+		return Label{}, false
+	}
+	return Label{view(message[2:middle]), view(message[middle+2:])}, true
 }
 
 // nativeExemplar reads an exemplar of a native histogram into the series' list.

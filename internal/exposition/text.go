@@ -38,6 +38,10 @@ type textDecoder struct {
 	before    Range   // the labels of the line before if that was true there: the names to expect
 	asBefore  bool    // all labels of the current line so far have the names of those
 	lastMulti int32   // the histogram or summary series read last; None before the first
+	repeat    repeat  // of lastMulti
+
+	boundaries int    // number of boundary labels of the current line
+	boundText  string // value of the last one of them, as it was written
 }
 
 // part is what the samples of one name are in their family.
@@ -51,6 +55,7 @@ const (
 
 // decodeText reads the text format 0.0.4, with quoted names as in 1.0.0 if the options say so.
 func decodeText(b *Batch, body []byte, o Options) error {
+	b.expect(body)
 	d := textDecoder{b: b, data: body, utf8Names: o.UTF8Names, family: None, lastMulti: None}
 	for {
 		more, err := d.readLine()

@@ -23,11 +23,39 @@ func (d *textDecoder) readSample() error {
 	}
 	if d.pos < len(d.data) && d.data[d.pos] == '{' {
 		d.pos++
+		if named && d.repeatsLabels() {
+			return d.readValue(d.lastMulti)
+		}
 		if err := d.readLabels(named); err != nil {
 			return err
 		}
+	} else if d.boundary != "" {
+		d.repeat.known = false
 	}
-	return d.readValue()
+	return d.readValue(d.enterSeries())
+}
+
+// repeatsLabels reads the labels up to the value if they are those of lastMulti, as they were written before. It returns
+// false, with nothing read, if they may be others.
+func (d *textDecoder) repeatsLabels() bool {
+	if d.boundary == "" || d.lastMulti == None || d.b.Series[d.lastMulti].family != d.family {
+		return false
+	}
+	bound, end, ok := d.repeat.read(d.data, d.pos, d.boundary)
+	if ok {
+		d.bound, d.pos = bound, skipBlanks(d.data, end)
+	}
+	return ok
+}
+
+// noteLabels remembers how the labels of the current line are written, if that is in the usual way.
+func (d *textDecoder) noteLabels(text []byte, usual bool) {
+	boundary := ""
+	if d.boundaries > 0 {
+		boundary = d.boundary
+	}
+	d.repeat.note(view(text), boundary, d.boundText)
+	d.repeat.known = d.repeat.known && usual && d.bare && d.boundaries <= 1
 }
 
 // readSampleName reads the metric name that a line starts with.
@@ -60,7 +88,8 @@ func (d *textDecoder) repeatsName() bool {
 
 // readLabels reads what follows the opening brace up to the value. If the line has no name yet, it is among the labels.
 func (d *textDecoder) readLabels(named bool) error {
-	nameInBraces := !named
+	nameInBraces, opening := !named, d.pos
+	d.boundaries, d.boundText = 0, ""
 	for {
 		if name := d.repeatedLabelName(); name != "" {
 			if err := d.readKnownLabel(name); err != nil {
@@ -72,6 +101,9 @@ func (d *textDecoder) readLabels(named bool) error {
 		if d.pos < len(d.data) && d.data[d.pos] == '}' {
 			if !named {
 				return d.fail(d.pos, "invalid metric name")
+			}
+			if d.boundary != "" {
+				d.noteLabels(d.data[opening:d.pos], !nameInBraces)
 			}
 			d.pos = skipBlanks(d.data, d.pos+1)
 			return nil
@@ -154,24 +186,34 @@ func (d *textDecoder) readLabel(at int, name string, bare bool) error {
 	if !bare && !validLabelName(name, d.utf8Names) {
 		return d.fail(at, "invalid label name %q", name)
 	}
-	structural := name == d.boundary
-	if !structural {
-		d.asBefore, d.bare = false, d.bare && bare
-		d.b.Labels = append(d.b.Labels, Label{Name: name})
-		if d.b.repeatedLabel(d.labels) {
-			return d.fail(at, "duplicate label names for metric %q", d.familyName())
-		}
+	if name == d.boundary {
+		return d.readBoundaryLabel(name)
 	}
+	d.asBefore, d.bare = false, d.bare && bare
+	d.b.Labels = append(d.b.Labels, Label{Name: name})
+	if d.b.repeatedLabel(d.labels) {
+		return d.fail(at, "duplicate label names for metric %q", d.familyName())
+	}
+	value, err := d.readLabelValue()
+	if err != nil {
+		return err
+	}
+	d.b.Labels[len(d.b.Labels)-1].Value = value
+	return d.endLabel(value)
+}
+
+// readBoundaryLabel is readLabel for the label that is structure.
+func (d *textDecoder) readBoundaryLabel(name string) error {
 	start := d.pos + 1
 	value, err := d.readLabelValue()
 	if err != nil {
 		return err
 	}
-	if !structural {
-		d.b.Labels[len(d.b.Labels)-1].Value = value
-	} else if d.bound, err = parseFloat(value); err != nil {
+	if d.bound, err = parseFloat(value); err != nil {
 		return d.fail(start, "expected float as value for '%s' label, got %q", name, value)
 	}
+	d.boundaries++
+	d.boundText = value
 	return d.endLabel(value)
 }
 
@@ -218,9 +260,8 @@ func (d *textDecoder) readLabelValue() (string, error) {
 	return value, nil
 }
 
-// readValue reads the value, stores it and reads the timestamp if there is one.
-func (d *textDecoder) readValue() error {
-	series := d.enterSeries()
+// readValue reads the value, stores it in the series and reads the timestamp if there is one.
+func (d *textDecoder) readValue(series int32) error {
 	d.expectLabels(d.b.Series[series].Labels)
 	start := d.pos
 	d.pos = tokenEnd(d.data, d.pos)

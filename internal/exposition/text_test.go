@@ -79,6 +79,21 @@ var acceptedTexts = []struct{ name, body, want string }{
 	{"histogram without TYPE", "h_bucket{le=\"1\"} 1\nh_count 4\n", `unknown h_bucket {le="1"} 1; unknown h_count {} 4`},
 	{"gauge histogram", "# TYPE h gaugehistogram\nh_bucket{le=\"1\"} 1\n# TYPE i GAUGE_HISTOGRAM\ni_sum 1\n", "gaugehistogram h {} le1:1; gaugehistogram i {} sum=1"},
 	{"two series of a histogram", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\nh_bucket{le=\"1\",x=\"b\"} 2\nh_sum{x=\"a\"} 3\n", `histogram h {x="a"} le1:1 sum=3 {x="b"} le1:2`},
+	{
+		"lines with the labels of the line before", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\nh_bucket{x=\"a\",le=\"2\"} 2\nh_sum{x=\"a\"} 3\nh_count{x=\"a\"}4\nh_bucket{x=\"b\",le=\"1\"}\t5 6\nh_bucket{x=\"b\"} 7\n",
+		`histogram h {x="a"} le1:1 le2:2 sum=3 count=4 {x="b"}@6 le1:5`,
+	},
+	{
+		"labels of the line before, written otherwise", "# TYPE s summary\ns{x=\"a\",quantile=\"0\"} 1\ns{x=\"a\",quantile=\"0.5\" } 2\ns{x=\"a\", quantile=\"0.7\"} 3\ns{x=\"a\",quantile=\"1\",} 4\ns_sum{x=\"a\" ,} 5\n",
+		`summary s {x="a"} 0:1 0.5:2 0.7:3 1:4 sum=5`,
+	},
+	{
+		"labels of the line before in another family", "# TYPE h histogram\n# TYPE i histogram\nh_bucket{x=\"a\",le=\"1\"} 1\na{x=\"b\"} 2\nh_bucket{x=\"b\",le=\"1\"} 3\ni_bucket{x=\"b\",le=\"1\"} 4\n",
+		`histogram h {x="a"} le1:1 {x="b"} le1:3; histogram i {x="b"} le1:4; unknown a {x="b"} 2`,
+	},
+	{"labels of a line before that one", "# TYPE h histogram\nh_sum{x=\"a\"} 1\nh_sum 2\nh_count{x=\"a\"} 3\nh_count{} 4\n", `histogram h {x="a"} sum=1 count=3 {} sum=2 count=4`},
+	{"le before other labels", "# TYPE h histogram\nh_bucket{le=\"1\",x=\"a\"} 1\nh_count{} 2\nh_bucket{le=\"2\"} 3\n", `histogram h {x="a"} le1:1 {} le2:3 count=2`},
+	{"le once after twice", "# TYPE h histogram\nh_bucket{le=\"1\",le=\"2\"} 3\nh_bucket{le=\"1\"} 4\nh_bucket{le=\"3\"} 5\n", "histogram h {} le2:3 le1:4 le3:5"},
 	{"bucket by plain name, others dropped", "# TYPE h histogram\nh{le=\"2\"} 3\nh 5\nh_bucket 6\nh_bucket{le=\"NaN\"} -7\n", "histogram h {} le2:3"},
 	{"dropped values make a series", "# TYPE h histogram\nh 5\n", "histogram h {}"},
 	{"second le counts", "# TYPE h histogram\nh_bucket{le=\"1\",le=\"2\"} 3\n", "histogram h {} le2:3"},
@@ -100,6 +115,8 @@ var acceptedTexts = []struct{ name, body, want string }{
 // refusedTexts are bodies that a Pushgateway refuses, with its message, after the line and column of the fault.
 var refusedTexts = []struct{ name, body, want string }{
 	{"no line feed at the end", "a 1\nb 2", "2:4: unexpected end of input stream"},
+	{"two commas after the labels of the line before", "# TYPE s summary\ns{x=\"a\",} 1\ns{x=\"a\",,quantile=\"1\"} 2\n", "3:9: invalid label name for metric \"s\""},
+	{"le no number after the labels of the line before", "# TYPE h histogram\nh_sum{x=\"a\"} 1\nh_bucket{x=\"a\",le=\"y\"} 2\n", "3:19: expected float as value for 'le' label, got \"y\""},
 	{"comment without line feed", "# comment", "1:10: unexpected end of input stream"},
 	{"TYPE without line feed", "# TYPE a gauge", "1:15: unexpected end of input stream"},
 	{"HELP without line feed", "# HELP a b\\", "1:12: unexpected end of input stream"},

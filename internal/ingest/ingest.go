@@ -91,7 +91,7 @@ func (in *Ingest) translate(
 		return nil, 0, Refuse(ReasonParse, err)
 	}
 	reserved = surplus(batch, key, body)
-	if err := in.InFlight.Reserve(reserved); err != nil {
+	if err = in.InFlight.Reserve(reserved); err != nil {
 		return nil, 0, err
 	}
 	push, err = translate.Translate(batch, key, in.options.Translate)

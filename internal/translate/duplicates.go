@@ -12,16 +12,16 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// seriesSet finds series of one family that are the same for Prometheus: it is a hash table of points. A series' hash is
+// seriesSet finds series of one family that are the same for Prometheus: it is a hash table of series. A series' hash is
 // the sum of its labels' hashes, so that their order does not matter. The grouping labels are left out, since all have
 // them, and the seed makes collisions unforeseeable to whoever writes the labels.
 type seriesSet struct {
-	slots []slot // at least twice as many as points, a power of two
+	slots []slot // at least twice as many as series, a power of two
 }
 
 type slot struct {
-	hash  uint64
-	point int32 // its index plus one; 0 is a free slot
+	hash   uint64
+	series int32 // its index plus one; 0 is a free slot
 }
 
 var seed = maphash.MakeSeed()
@@ -44,7 +44,7 @@ func mix(h uint64) uint64 {
 	return h ^ h>>32
 }
 
-// reset makes an empty table for n points.
+// reset makes an empty table for n series.
 func (set *seriesSet) reset(n int) {
 	size := 1 << bits.Len(uint(2*n-1))
 	if size > cap(set.slots) {
@@ -55,39 +55,40 @@ func (set *seriesSet) reset(n int) {
 	clear(set.slots)
 }
 
-// repeats enters the point planned last, that of series s, and tells whether there was the same series before.
-func (set *seriesSet) repeats(t *translator, s *exposition.Series) bool {
-	last := int32(len(t.points) - 1)
+// repeats enters the current series, and tells whether there was the same one before.
+func (set *seriesSet) repeats(t *translator, series int32) bool {
 	hash := t.hash
-	if t.honors(s) {
+	if s := &t.batch.Series[series]; t.honors(s) {
 		// The same series at another time is another sample.
 		hash += mix(uint64(s.TimestampMs))
 	}
 	mask := uint64(len(set.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
 		switch at := &set.slots[i]; {
-		case at.point == 0:
-			*at = slot{hash, last + 1}
+		case at.series == 0:
+			*at = slot{hash, series + 1}
 			return false
-		case at.hash == hash && t.samePoint(at.point-1, last):
+		case at.hash == hash && t.sameSeries(at.series-1, series):
 			return true
 		}
 	}
 }
 
-// samePoint compares two points exactly. It is asked only where hashes are equal.
-func (t *translator) samePoint(i, j int32) bool {
-	a, b := &t.points[i], &t.points[j]
-	s, r := &t.batch.Series[a.series], &t.batch.Series[b.series]
-	if a.scope != b.scope || t.honors(s) != t.honors(r) || t.honors(s) && s.TimestampMs != r.TimestampMs {
+// sameSeries compares two series exactly. It is asked only where hashes are equal.
+func (t *translator) sameSeries(i, j int32) bool {
+	a, b := &t.batch.Series[i], &t.batch.Series[j]
+	if t.honors(a) != t.honors(b) || t.honors(a) && a.TimestampMs != b.TimestampMs {
 		return false
 	}
-	return slices.Equal(t.sortedLabels(a), t.sortedLabels(b))
+	return slices.Equal(t.identity(a), t.identity(b))
 }
 
-// sortedLabels are the labels of a point in an order that does not depend on the push, in memory of their own.
-func (t *translator) sortedLabels(p *point) []exposition.Label {
-	return slices.SortedFunc(slices.Values(t.labels[p.labels.Start:p.labels.End]), byName)
+// identity is what tells a series from the others of its family: its labels, in an order that does not depend on the push.
+func (t *translator) identity(s *exposition.Series) []exposition.Label {
+	labels := slices.Clone(t.batch.Labels[s.Labels.Start:s.Labels.End])
+	labels = slices.DeleteFunc(labels, func(l exposition.Label) bool { return l.Value == "" || t.grouping.overrides(l.Name) })
+	slices.SortFunc(labels, byName)
+	return labels
 }
 
 func byName(a, b exposition.Label) int { return strings.Compare(a.Name, b.Name) }

@@ -5,6 +5,7 @@ package translate
 
 import (
 	"encoding/hex"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -53,7 +54,10 @@ func (t *translator) buildExemplar(to pmetric.Exemplar, e *exposition.Exemplar) 
 			t.filtered = append(t.filtered, exposition.Label{Name: t.copies.valid(l.Name), Value: t.copies.valid(l.Value)})
 		}
 	}
-	putLabels(to.FilteredAttributes(), t.filtered)
+	// A protobuf message may repeat a name.
+	slices.SortStableFunc(t.filtered, byName)
+	t.filtered = slices.CompactFunc(t.filtered, func(a, b exposition.Label) bool { return a.Name == b.Name })
+	t.putLabels(to.FilteredAttributes(), t.filtered)
 }
 
 // putID sets the exemplar's trace or span ID if the label is one, as the compatibility specification demands: exactly 32

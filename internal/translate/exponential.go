@@ -109,18 +109,16 @@ func (t *translator) side(to []nativeBucket, spans, deltas, counts exposition.Ra
 }
 
 // shapeNative finds the kind of point that holds a native histogram.
-func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series, p *point) error {
+func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series) (kind, error) {
 	h := &t.batch.Histograms[s.Complex]
 	if err := t.expandNative(f, s, h); err != nil {
-		return err
+		return 0, err
 	}
 	if f.Type == exposition.GaugeHistogram || !t.fitsExponential(h) {
 		t.flatNative(h)
-		p.kind, p.buckets = flattened, int32(len(t.flat))
-		return nil
+		return flattened, nil
 	}
-	p.kind = exponential
-	return t.reserveGaps(f, s)
+	return exponential, t.reserveGaps(f, s)
 }
 
 // reserveGaps counts the empty buckets to be filled in, and refuses too many.
@@ -173,9 +171,10 @@ func (s *scope) openExponentials(d metricDescription, n int) pmetric.Exponential
 	return h.DataPoints()
 }
 
-// buildExponential fills in a point of a native histogram. A stale marker has no counts.
-func (t *translator) buildExponential(s *exposition.Series, p *point, dp pmetric.ExponentialHistogramDataPoint) {
-	begin(t, s, p, dp)
+// buildExponential fills in a point of a native histogram, whose buckets are in t.positive and t.negative. A stale marker
+// has no counts.
+func (t *translator) buildExponential(s *exposition.Series, dp pmetric.ExponentialHistogramDataPoint) {
+	begin(t, s, dp)
 	dp.SetStartTimestamp(started(s))
 	h := &t.batch.Histograms[s.Complex]
 	n := &t.batch.Natives[h.Native]
@@ -193,26 +192,25 @@ func (t *translator) buildExponential(s *exposition.Series, p *point, dp pmetric
 	dp.SetCount(count)
 	dp.SetSum(h.Sum)
 	dp.SetZeroCount(zero)
-	_ = t.collectNative(n) // The first walk has found no problem.
-	putSide(dp.Positive(), t.positive)
-	putSide(dp.Negative(), t.negative)
+	t.putSide(dp.Positive(), t.positive)
+	t.putSide(dp.Negative(), t.negative)
 }
 
 // putSide fills in the buckets of one side, empty ones in the gaps between them. An OTLP bucket is named by its lower
 // bound, one of Prometheus by its upper one: hence the difference of 1.
-func putSide(to pmetric.ExponentialHistogramDataPointBuckets, side []nativeBucket) {
+func (t *translator) putSide(to pmetric.ExponentialHistogramDataPointBuckets, side []nativeBucket) {
 	if len(side) == 0 {
 		return
 	}
 	to.SetOffset(side[0].index - 1)
-	counts := to.BucketCounts()
-	counts.EnsureCapacity(width(side))
+	t.counts = t.counts[:0]
 	next := side[0].index
 	for i := range side {
 		for ; next < side[i].index; next++ {
-			counts.Append(0)
+			t.counts = append(t.counts, 0)
 		}
-		counts.Append(side[i].whole)
+		t.counts = append(t.counts, side[i].whole)
 		next++
 	}
+	to.BucketCounts().FromRaw(t.counts)
 }

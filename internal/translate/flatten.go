@@ -91,32 +91,26 @@ func (s *scope) openFlattened(f *exposition.Family, d metricDescription, n int) 
 		points.EnsureCapacity(n)
 		return points
 	}
-	return flatMetrics{buckets: gauges("_bucket", s.buckets), sums: gauges(sum, n), counts: gauges(count, n)}
+	return flatMetrics{buckets: gauges("_bucket", n), sums: gauges(sum, n), counts: gauges(count, n)}
 }
 
-// buildFlattened makes the series of a flattened histogram.
-func (t *translator) buildFlattened(s *exposition.Series, p *point, to *flatMetrics) {
+// buildFlattened makes the series of a flattened histogram, whose buckets are in t.flat.
+func (t *translator) buildFlattened(s *exposition.Series, to *flatMetrics) {
 	h := &t.batch.Histograms[s.Complex]
-	if t.isNative(h) {
-		_ = t.collectNative(&t.batch.Natives[h.Native]) // The first walk has found no problem.
-		t.flatNative(h)
-	} else {
-		t.flatClassic(h)
-	}
-	t.buildFlat(s, p, to.sums.AppendEmpty(), h.Sum)
-	t.buildFlat(s, p, to.counts.AppendEmpty(), floatCount(h.Count, h.CountFloat))
+	t.buildFlat(s, to.sums.AppendEmpty(), h.Sum)
+	t.buildFlat(s, to.counts.AppendEmpty(), floatCount(h.Count, h.CountFloat))
 	for _, b := range t.flat {
-		t.buildFlat(s, p, to.buckets.AppendEmpty(), b.count, exposition.Label{Name: boundLabel, Value: spell(b.bound)})
+		t.buildFlat(s, to.buckets.AppendEmpty(), b.count, exposition.Label{Name: boundLabel, Value: spell(b.bound)})
 	}
 	t.push.DataPoints += len(t.flat) + 1 // One point was counted before.
 }
 
 // buildFlat fills in a point of one of the series. All of them end with the histogram.
-func (t *translator) buildFlat(s *exposition.Series, p *point, dp pmetric.NumberDataPoint, v float64, further ...exposition.Label) {
+func (t *translator) buildFlat(s *exposition.Series, dp pmetric.NumberDataPoint, v float64, further ...exposition.Label) {
 	if sum := t.batch.Histograms[s.Complex].Sum; isStale(sum) {
 		v = sum
 	}
-	begin(t, s, p, dp, further...)
+	begin(t, s, dp, further...)
 	setNumber(dp, v)
 }
 

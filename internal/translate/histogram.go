@@ -15,21 +15,19 @@ import (
 
 // shapeHistogram finds the kind of point that holds a histogram. OTLP has no gauge histograms. Of a histogram with native
 // and classic buckets the native ones are taken, as the Prometheus receiver does.
-func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series, p *point) error {
+func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) (kind, error) {
 	h := &t.batch.Histograms[s.Complex]
 	if t.isNative(h) {
-		return t.shapeNative(f, s, p)
+		return t.shapeNative(f, s)
 	}
 	if err := t.sortBuckets(f, s, h); err != nil {
-		return err
+		return 0, err
 	}
 	if f.Type == exposition.Histogram && t.fitsClassic(h) {
-		p.kind = classic
-		return nil
+		return classic, nil
 	}
 	t.flatClassic(h)
-	p.kind, p.buckets = flattened, int32(len(t.flat))
-	return nil
+	return flattened, nil
 }
 
 // sortBuckets collects the histogram's classic buckets in t.buckets, sorted by bound, and refuses a bound that is there
@@ -133,42 +131,41 @@ func (s *scope) openHistograms(d metricDescription, n int) pmetric.HistogramData
 	return h.DataPoints()
 }
 
-// buildHistogram fills in a point of a classic histogram. A sum that was not pushed is 0, as a Pushgateway shows it.
+// buildHistogram fills in a point of a classic histogram, whose buckets are in t.buckets. A sum that was not pushed is 0,
+// as a Pushgateway shows it.
 //
 // A stale marker keeps its bounds, so that the series of all buckets end; it gets a sum, because the remote write exporter
 // ends the series of the sum only if there is one.
-func (t *translator) buildHistogram(s *exposition.Series, p *point, dp pmetric.HistogramDataPoint) {
-	begin(t, s, p, dp)
+func (t *translator) buildHistogram(s *exposition.Series, dp pmetric.HistogramDataPoint) {
+	begin(t, s, dp)
 	dp.SetStartTimestamp(started(s))
 	h := &t.batch.Histograms[s.Complex]
-	t.collectBuckets(h)
 	t.putExemplars(dp.Exemplars(), s.Exemplar, t.buckets)
 	if isStale(h.Sum) {
 		dp.SetFlags(noRecordedValue)
 		dp.SetSum(0)
-		putBuckets(dp, finite(t.buckets), 0, true)
+		t.putBuckets(dp, 0, true)
 		return
 	}
 	count, _ := wholeCount(h.Count, h.CountFloat)
 	dp.SetSum(h.Sum)
 	dp.SetCount(count)
-	putBuckets(dp, finite(t.buckets), count, false)
+	t.putBuckets(dp, count, false)
 }
 
 // putBuckets turns cumulative counts into the counts of each bucket.
-func putBuckets(dp pmetric.HistogramDataPoint, sorted []exposition.Bucket, count uint64, stale bool) {
-	bounds, counts := dp.ExplicitBounds(), dp.BucketCounts()
-	bounds.EnsureCapacity(len(sorted))
-	counts.EnsureCapacity(len(sorted) + 1)
+func (t *translator) putBuckets(dp pmetric.HistogramDataPoint, count uint64, stale bool) {
+	t.bounds, t.counts = t.bounds[:0], t.counts[:0]
 	var last uint64
-	for i := range sorted {
-		bounds.Append(sorted[i].UpperBound)
+	for _, b := range finite(t.buckets) {
 		var c uint64
 		if !stale {
-			c, _ = wholeCount(sorted[i].Count, sorted[i].CountFloat)
+			c, _ = wholeCount(b.Count, b.CountFloat)
 		}
-		counts.Append(c - last)
+		t.bounds, t.counts = append(t.bounds, b.UpperBound), append(t.counts, c-last)
 		last = c
 	}
-	counts.Append(count - last)
+	t.counts = append(t.counts, count-last)
+	dp.ExplicitBounds().FromRaw(t.bounds)
+	dp.BucketCounts().FromRaw(t.counts)
 }

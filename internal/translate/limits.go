@@ -96,14 +96,14 @@ func (t *translator) spendGrouping() error {
 	return t.spend(size * len(t.grouping.labels))
 }
 
-// spendPoint counts the further attributes that the planned point will become: its own labels on each of its series.
-func (t *translator) spendPoint(p *point) error {
-	own := length(p.labels)
-	if p.kind != flattened {
+// spendPoint counts the further attributes that the current series will become: its own labels on each of its points.
+func (t *translator) spendPoint(k kind) error {
+	own := len(t.carried)
+	if k != flattened {
 		return t.spend(own + len(t.scopeLabels))
 	}
-	series := int(p.buckets) + 2
-	return t.spend(series*own + (series-1)*len(t.grouping.labels) + len(t.scopeLabels))
+	points := len(t.flat) + 2
+	return t.spend(points*own + (points-1)*len(t.grouping.labels) + len(t.scopeLabels))
 }
 
 // spend adds n attributes to those of the push, and refuses too many.

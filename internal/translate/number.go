@@ -44,8 +44,8 @@ func cumulativeSum(m pmetric.Metric, monotonic bool) pmetric.NumberDataPointSlic
 
 // buildNumber fills in a point of a counter, gauge, untyped, info or stateset family. The points of gauges have neither
 // start nor exemplars.
-func (t *translator) buildNumber(f *exposition.Family, s *exposition.Series, p *point, dp pmetric.NumberDataPoint) {
-	begin(t, s, p, dp)
+func (t *translator) buildNumber(f *exposition.Family, s *exposition.Series, dp pmetric.NumberDataPoint) {
+	begin(t, s, dp)
 	setNumber(dp, s.Value)
 	if f.Type != exposition.Gauge && f.Type != exposition.Untyped {
 		dp.SetStartTimestamp(started(s))
@@ -74,6 +74,6 @@ func (t *translator) addPushTime() {
 	t.enter(s)
 	points := s.openNumbers(metricDescription{name: pushTimeName, help: pushTimeHelp, prometheusType: exposition.Gauge}, 1)
 	t.push.pushTime, t.push.hasPushTime = points.AppendEmpty(), true
-	putLabels(t.push.pushTime.Attributes(), t.grouping.labels)
+	t.putLabels(t.push.pushTime.Attributes(), t.grouping.labels)
 	t.push.DataPoints++
 }

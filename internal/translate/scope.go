@@ -18,9 +18,9 @@ type scope struct {
 	metrics pmetric.MetricSlice
 	opened  bool // metrics is part of the push
 
-	// What the first walk through the current family counted.
-	planned [kinds]int
-	buckets int // bucket series of flattened histograms
+	// The family that the following belong to, and the kinds of points that have a metric there.
+	family int
+	kinds  [kinds]bool
 
 	numbers      pmetric.NumberDataPointSlice
 	histograms   pmetric.HistogramDataPointSlice
@@ -50,39 +50,41 @@ func (t *translator) scopeOf() int32 {
 	return id
 }
 
-// count adds a planned point to its scope's.
-func (t *translator) count(p *point) {
-	s := &t.scopes[p.scope]
-	if s.planned == [kinds]int{} {
-		t.touched = append(t.touched, p.scope)
+// open returns the current series' scope with a metric of the current family for points of that kind. Mostly the first series opens the
+// one metric that all of them go to, so in the scope of those that name none there is room for all at once. In others there
+// is not, or many scopes would make many times the room.
+func (t *translator) open(f *exposition.Family, k kind) *scope {
+	s := &t.scopes[t.scope]
+	if s.family != t.current {
+		s.family, s.kinds = t.current, [kinds]bool{}
 	}
-	s.planned[p.kind]++
-	s.buckets += int(p.buckets)
+	if s.kinds[k] {
+		return s
+	}
+	s.kinds[k] = true
+	t.enter(s)
+	room := 1
+	if t.scope == 0 {
+		room = t.left
+	}
+	s.openMetric(f, t.description, k, room)
+	return s
 }
 
-// open makes the metrics of a family in all scopes that have points of it, each with room for exactly its points.
-func (t *translator) open(f *exposition.Family) {
-	d := t.describeMetric(f)
-	for _, i := range t.touched {
-		s := &t.scopes[i]
-		t.enter(s)
-		if n := s.planned[number]; n > 0 {
-			s.numbers = s.openNumbers(d, n)
-		}
-		if n := s.planned[classic]; n > 0 {
-			s.histograms = s.openHistograms(d, n)
-		}
-		if n := s.planned[exponential]; n > 0 {
-			s.exponentials = s.openExponentials(d, n)
-		}
-		if n := s.planned[summary]; n > 0 {
-			s.summaries = s.metric(d).SetEmptySummary().DataPoints()
-			s.summaries.EnsureCapacity(n)
-		}
-		if n := s.planned[flattened]; n > 0 {
-			s.flattened = s.openFlattened(f, d, n)
-		}
-		s.planned, s.buckets = [kinds]int{}, 0
+// openMetric makes the metric for points of a kind, with room for n of them.
+func (s *scope) openMetric(f *exposition.Family, d metricDescription, k kind, n int) {
+	switch k {
+	case number:
+		s.numbers = s.openNumbers(d, n)
+	case classic:
+		s.histograms = s.openHistograms(d, n)
+	case exponential:
+		s.exponentials = s.openExponentials(d, n)
+	case summary:
+		s.summaries = s.metric(d).SetEmptySummary().DataPoints()
+		s.summaries.EnsureCapacity(n)
+	case flattened:
+		s.flattened = s.openFlattened(f, d, n)
 	}
 }
 
@@ -124,7 +126,7 @@ func (t *translator) identify(sm pmetric.ScopeMetrics, labels []exposition.Label
 			attributes = append(attributes, exposition.Label{Name: name, Value: l.Value})
 		}
 	}
-	putLabels(sm.Scope().Attributes(), attributes)
+	t.putLabels(sm.Scope().Attributes(), attributes)
 }
 
 // metricDescription is what the metrics of one family have in common.

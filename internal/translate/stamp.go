@@ -54,7 +54,7 @@ type slice[P any] interface {
 	At(int) P
 }
 
-func stampPoints[P dataPoint](points slice[P], now pcommon.Timestamp) {
+func stampPoints[S slice[P], P dataPoint](points S, now pcommon.Timestamp) {
 	for i := range points.Len() {
 		if p := points.At(i); p.Timestamp() == 0 {
 			p.SetTimestamp(now)
@@ -69,7 +69,7 @@ type exemplified interface {
 }
 
 // stampExemplars gives exemplars without a time that of their point.
-func stampExemplars[P exemplified](points slice[P]) {
+func stampExemplars[S slice[P], P exemplified](points S) {
 	for i := range points.Len() {
 		p := points.At(i)
 		for _, e := range p.Exemplars().All() {

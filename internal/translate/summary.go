@@ -28,8 +28,8 @@ func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) 
 
 // buildSummary fills in a point of a summary. What was not pushed is 0, as a Pushgateway shows it. A summary whose sum is
 // a stale marker has ended as a whole.
-func (t *translator) buildSummary(s *exposition.Series, p *point, dp pmetric.SummaryDataPoint) {
-	begin(t, s, p, dp)
+func (t *translator) buildSummary(s *exposition.Series, dp pmetric.SummaryDataPoint) {
+	begin(t, s, dp)
 	dp.SetStartTimestamp(started(s))
 	v := &t.batch.Summaries[s.Complex]
 	stale := isStale(v.Sum)

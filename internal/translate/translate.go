@@ -8,8 +8,8 @@
 // its words. The mapping is that of the OpenTelemetry specification's page on Prometheus compatibility; where OTLP cannot
 // hold what was pushed, the series that a Pushgateway would show are emitted instead (flatten.go).
 //
-// Each family is walked twice. The first walk checks each series and writes down what its point needs: the labels that it
-// keeps, its scope and its kind. The second one builds the points, so that all of pdata is made at its exact size.
+// A first walk over the push counts its series, so that pdata is made at its size. Then each series is checked and becomes
+// a point at once, while its labels and buckets are at hand. A push that is refused leaves half of its pdata to nobody.
 package translate
 
 import (
@@ -92,7 +92,7 @@ func (t *translator) all(k groupingkey.Key) error {
 		return err
 	}
 	for i := range t.families {
-		if err := t.family(t.families[i].Family, t.families[i].series); err != nil {
+		if err := t.family(&t.families[i]); err != nil {
 			return err
 		}
 	}
@@ -102,75 +102,68 @@ func (t *translator) all(k groupingkey.Key) error {
 	return nil
 }
 
-// family translates a family of n series.
-func (t *translator) family(f *exposition.Family, n int) error {
-	t.beginFamily(n)
+// family translates a family.
+func (t *translator) family(f *family) error {
+	t.beginFamily(f)
 	for i := f.First; i != exposition.None; i = t.batch.Series[i].Next {
-		if err := t.plan(f, i); err != nil {
+		if err := t.add(f.Family, i); err != nil {
 			return err
 		}
+		t.left--
 	}
-	t.open(f)
-	for i := range t.points {
-		t.build(f, &t.points[i])
-	}
-	t.push.DataPoints += len(t.points)
 	return nil
 }
 
-// plan is the first walk: it checks one series and decides what becomes of it.
-func (t *translator) plan(f *exposition.Family, series int32) error {
+// add checks a series and makes its point.
+func (t *translator) add(f *exposition.Family, series int32) error {
 	s := &t.batch.Series[series]
 	if err := t.checkSeries(f, s); err != nil {
 		return err
 	}
-	p, err := t.merge(f, s)
+	if err := t.merge(f, s); err != nil {
+		return err
+	}
+	k, err := t.shape(f, s)
 	if err != nil {
 		return err
 	}
-	p.series = series
-	if err := t.shape(f, s, &p); err != nil {
+	if err = t.spendPoint(k); err != nil {
 		return err
 	}
-	if err := t.spendPoint(&p); err != nil {
-		return err
-	}
-	t.points = append(t.points, p)
-	if t.several && t.seen.repeats(t, s) {
+	if t.several && t.seen.repeats(t, series) {
 		return t.refuse(f, s, collectedBefore)
 	}
-	t.count(&p)
+	t.build(f, s, k)
 	return nil
 }
 
 // shape finds the kind of the point, and refuses values that are no series of their type.
-func (t *translator) shape(f *exposition.Family, s *exposition.Series, p *point) error {
+func (t *translator) shape(f *exposition.Family, s *exposition.Series) (kind, error) {
 	switch f.Type {
 	case exposition.Histogram, exposition.GaugeHistogram:
-		return t.shapeHistogram(f, s, p)
+		return t.shapeHistogram(f, s)
 	case exposition.Summary:
-		p.kind = summary
-		return t.checkQuantiles(f, s)
+		return summary, t.checkQuantiles(f, s)
 	default:
-		p.kind = number
-		return nil
+		return number, nil
 	}
 }
 
-// build is the second walk: it makes the point that was planned.
-func (t *translator) build(f *exposition.Family, p *point) {
-	s, scope := &t.batch.Series[p.series], &t.scopes[p.scope]
-	switch p.kind {
+// build makes the point of a series that was found good, in the metric of its family and scope.
+func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
+	scope := t.open(f, k)
+	t.push.DataPoints++
+	switch k {
 	case number:
-		t.buildNumber(f, s, p, scope.numbers.AppendEmpty())
+		t.buildNumber(f, s, scope.numbers.AppendEmpty())
 	case classic:
-		t.buildHistogram(s, p, scope.histograms.AppendEmpty())
+		t.buildHistogram(s, scope.histograms.AppendEmpty())
 	case exponential:
-		t.buildExponential(s, p, scope.exponentials.AppendEmpty())
+		t.buildExponential(s, scope.exponentials.AppendEmpty())
 	case summary:
-		t.buildSummary(s, p, scope.summaries.AppendEmpty())
+		t.buildSummary(s, scope.summaries.AppendEmpty())
 	case flattened:
-		t.buildFlattened(s, p, &scope.flattened)
+		t.buildFlattened(s, &scope.flattened)
 	}
 }
 
@@ -181,9 +174,10 @@ type dataPoint interface {
 	SetTimestamp(pcommon.Timestamp)
 }
 
-// begin gives a point its attributes, with further ones beside its labels, and its explicit timestamp.
-func begin[P dataPoint](t *translator, s *exposition.Series, p *point, dp P, further ...exposition.Label) {
-	t.putAttributes(dp.Attributes(), p, further)
+// begin gives a point of the current series its attributes, with further ones beside its labels, and its explicit
+// timestamp.
+func begin[P dataPoint](t *translator, s *exposition.Series, dp P, further ...exposition.Label) {
+	t.putAttributes(dp.Attributes(), further)
 	if t.honors(s) {
 		dp.SetTimestamp(pcommon.Timestamp(s.TimestampMs * int64(time.Millisecond)))
 	}

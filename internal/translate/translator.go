@@ -6,6 +6,8 @@ package translate
 import (
 	"sync"
 
+	"go.opentelemetry.io/collector/pdata/xpdata"
+
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
@@ -25,27 +27,32 @@ type translator struct {
 	spent    int // attributes of all points planned
 
 	// Of the current family.
-	several  bool // more than one series, so that some may be the same
-	points   []point
-	labels   []exposition.Label // kept by the points, beside the grouping labels
-	touched  []int32            // scopes that have points
-	seen     seriesSet
-	distinct int // so many of the columns' names, from the first one on, are known to differ
+	current     int  // its number, from 1 on
+	left        int  // series from the current one on
+	several     bool // more than one series, so that some may be the same
+	description metricDescription
+	seen        seriesSet
+	distinct    int // so many of the columns' names, from the first one on, are known to differ
 
 	// Of the current series.
 	hash        uint64
+	carried     []int32 // columns of the labels that its point carries beside the grouping labels
 	scopeLabels []exposition.Label
+	scope       int32 // index into scopes
 
 	// Scratch.
-	owners    map[string]exposition.Type
-	names     []string
-	filtered  []exposition.Label
-	text      []byte
-	buckets   []exposition.Bucket
-	quantiles []float64
-	positive  []nativeBucket
-	negative  []nativeBucket
-	flat      []flatBucket
+	attributes xpdata.MapBuilder
+	owners     map[string]exposition.Type
+	names      []string
+	filtered   []exposition.Label
+	text       []byte
+	buckets    []exposition.Bucket
+	quantiles  []float64
+	bounds     []float64
+	counts     []uint64
+	positive   []nativeBucket
+	negative   []nativeBucket
+	flat       []flatBucket
 }
 
 // family is a family that has series, with their number.
@@ -66,15 +73,6 @@ const (
 	kinds
 )
 
-// point is what the first walk found out about a series.
-type point struct {
-	series  int32
-	scope   int32            // index into translator.scopes
-	labels  exposition.Range // of translator.labels
-	buckets int32            // number of bucket series, if flattened
-	kind    kind
-}
-
 var pool = sync.Pool{New: func() any {
 	return &translator{scopeIDs: map[string]int32{}, owners: map[string]exposition.Type{}}
 }}
@@ -85,14 +83,16 @@ func acquire() *translator { return pool.Get().(*translator) }
 // of all later ones huge. It has room for a push of some ten thousand series.
 const maxKept = 1 << 16
 
-// release gives the translator back. It lets go of all strings and pdata first, so that an idle one pins none.
+// release gives the translator back. It lets go of all strings and pdata first, so that an idle one pins none, but for the
+// chunk of copies that the next push goes on filling.
 func (t *translator) release() {
 	if t.kept() > maxKept {
 		return
 	}
-	t.batch, t.push, t.options, t.copies = nil, nil, Options{}, copies{}
+	t.batch, t.push, t.options = nil, nil, Options{}
+	t.current, t.description = 0, metricDescription{}
 	t.families, t.columns, t.scopes = empty(t.families), empty(t.columns), empty(t.scopes)
-	t.labels, t.scopeLabels = empty(t.labels), empty(t.scopeLabels)
+	t.scopeLabels = empty(t.scopeLabels)
 	t.names, t.filtered = empty(t.names), empty(t.filtered)
 	t.grouping.release()
 	t.scopeIDs, t.owners = forget(t.scopeIDs), forget(t.owners)
@@ -102,8 +102,8 @@ func (t *translator) release() {
 
 // kept is the size of the largest slice.
 func (t *translator) kept() int {
-	return max(cap(t.families), cap(t.columns), cap(t.scopes), cap(t.points), cap(t.labels), cap(t.seen.slots), cap(t.names),
-		cap(t.filtered), cap(t.text), cap(t.buckets), cap(t.quantiles), cap(t.positive), cap(t.negative), cap(t.flat))
+	return max(cap(t.families), cap(t.columns), cap(t.scopes), cap(t.carried), cap(t.seen.slots), cap(t.names),
+		cap(t.filtered), cap(t.text), cap(t.buckets), cap(t.quantiles), cap(t.bounds), cap(t.counts), cap(t.positive), cap(t.negative), cap(t.flat))
 }
 
 // empty empties a slice and lets go of what its elements refer to.
@@ -124,11 +124,11 @@ func forget[V any](m map[string]V) map[string]V {
 }
 
 // beginFamily forgets the previous family.
-func (t *translator) beginFamily(series int) {
-	t.labels = empty(t.labels)
-	t.points, t.touched = t.points[:0], t.touched[:0]
-	t.several = series > 1
+func (t *translator) beginFamily(f *family) {
+	t.current++
+	t.left, t.several = f.series, f.series > 1
+	t.description = t.describeMetric(f.Family)
 	if t.several {
-		t.seen.reset(series)
+		t.seen.reset(f.series)
 	}
 }
