@@ -14,6 +14,10 @@ SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*' 
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
 
+# How many generated requests are compared with a real Pushgateway, and the seed that they depend on.
+CASES ?= 10000
+SEED ?= 1
+
 # The race detector needs cgo, and that a C compiler.
 RACE = $(shell [ "$$(go env CGO_ENABLED)" = 1 ] && command -v $$(go env CC) >/dev/null && echo -race)
 
@@ -41,11 +45,11 @@ test: ## Run every test that needs only Go, with the race detector where there i
 	go -C e2e test $(RACE) ./oracle/...
 
 .PHONY: e2e
-e2e: build clients $(TOOLS)/pushgateway ## Run the end-to-end tests on the built distribution
+e2e: build clients $(TOOLS)/pushgateway $(TOOLS)/prometheus ## Run the end-to-end tests on the built distribution
 	go -C e2e test -count=1 ./...
 
 .PHONY: clients
-clients: ## Install the clients that the end-to-end tests run: apt packages as root, prom-client from npm
+clients: ## Install what the end-to-end tests run: apt packages as root, prom-client from npm
 	e2e/clients/install.sh
 
 .PHONY: differential

@@ -6,13 +6,16 @@ package e2e
 import (
 	"bytes"
 	"cmp"
+	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -116,13 +119,24 @@ func (c *collector) stop(t *testing.T) {
 	}
 }
 
-// freeEndpoint is a loopback address that nothing listens on.
+// ports counts up from a random one. They stay below those that Linux gives to outgoing connections (32768 and more), which
+// could otherwise take a port between its choice and its use.
+var ports atomic.Int32
+
+func init() { ports.Store(15000 + rand.Int32N(15000)) }
+
+// freeEndpoint is a loopback address that nothing listens on. None is chosen twice.
 func freeEndpoint(tb testing.TB) string {
 	tb.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(tb, err)
-	defer listener.Close()
-	return listener.Addr().String()
+	for {
+		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.Add(1)))
+		if errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		require.NoError(tb, err)
+		defer listener.Close()
+		return listener.Addr().String()
+	}
 }
 
 // environment is this process's own with some variables set.

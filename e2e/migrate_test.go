@@ -1,0 +1,160 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// migration runs the commands of docs/migrate-from-pushgateway.md, in one folder and with one set of addresses.
+type migration struct {
+	blocks map[string]string
+	env    map[string]string
+}
+
+func newMigration(t *testing.T, env map[string]string) *migration {
+	t.Helper()
+	page, err := os.ReadFile("../docs/migrate-from-pushgateway.md")
+	require.NoError(t, err)
+	m := &migration{blocks: map[string]string{}, env: env}
+	for _, block := range readmeBlocks.FindAllStringSubmatch(string(page), -1) {
+		m.blocks[block[1]] = block[2]
+	}
+	require.Len(t, m.blocks, strings.Count(string(page), "```\n"), "every block is marked to be run")
+	return m
+}
+
+// run runs blocks behind the settings, as one person does in one shell, and returns what they print. A collector that they
+// leave in the background ends with the test, or when the returned function is called.
+func (m *migration) run(t *testing.T, names ...string) (string, func()) {
+	t.Helper()
+	script := m.blocks["settings"] + "PATH=$COLLECTOR_FOLDER:$PATH\n"
+	for _, name := range names {
+		require.Contains(t, m.blocks, name)
+		script += m.blocks[name]
+	}
+	printed := filepath.Join(t.TempDir(), "printed")
+	file, err := os.Create(printed)
+	require.NoError(t, err)
+	defer file.Close()
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", script)
+	cmd.Dir, cmd.Env = "..", environment(m.env)
+	cmd.Stdout, cmd.Stderr = file, file
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // so that what stays in the background can be ended
+	require.NoError(t, cmd.Start())
+	end := func() { _ = syscall.Kill(-cmd.Process.Pid, syscall.SIGTERM) }
+	t.Cleanup(end)
+	err = cmd.Wait()
+	out, readErr := os.ReadFile(printed)
+	require.NoError(t, readErr)
+	require.NoError(t, err, "%s", out)
+	return string(out), end
+}
+
+// TestMigration does what the page says, on a real Pushgateway and the distribution, with free ports.
+func TestMigration(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("curl"); err != nil {
+		t.Skip("curl is not installed and make clients could not install it")
+	}
+	gateway, stopGateway := startPushgateway(t)
+	b := newBackend(t)
+	collector, telemetry := freeEndpoint(t), freeEndpoint(t)
+	m := newMigration(t, map[string]string{
+		"PUSHGATEWAY": gateway, "COLLECTOR": "http://" + collector, "PAGE": "http://" + freeEndpoint(t),
+		"TELEMETRY": "http://" + telemetry, "REMOTE_WRITE_ENDPOINT": b.URL, "COLLECTOR_FOLDER": withTelemetryAt(t, telemetry),
+	})
+
+	_, err := script("shell/curl.sh")(t, gateway)
+	require.NoError(t, err)
+	_, err = script("shell/curl-delete.sh")(t, gateway)
+	require.NoError(t, err)
+	out, _ := m.run(t, "inventory")
+	assert.Contains(t, out, `push_time_seconds{instance="some_instance",job="curl_job"}`)
+	assert.Contains(t, out, `pushgateway_http_requests_total{code="202",handler="delete",method="delete"} 1`)
+
+	_, stopBeside := m.run(t, "beside")
+	m.run(t, "push")
+	out, _ = m.run(t, "check")
+	assert.Empty(t, out)
+	out, _ = m.run(t, "refused")
+	assert.Contains(t, out, `outcome="accepted"} 2`)
+	assertNamesExist(t, telemetry)
+	changed, err := run(t, "bash", "-c", "echo 'rows_copied{table=\"users\"} 41' | curl -sS --fail-with-body --data-binary @- http://"+collector+"/metrics/job/nightly/instance/db-1")
+	require.NoError(t, err, changed)
+	assert.Contains(t, m.fails(t, "check"), "rows_copied", "the check finds a difference")
+
+	stopBeside()
+	stopGateway()
+	waitUntilFree(t, collector)
+	waitUntilFree(t, telemetry)
+	_, stopInstead := m.run(t, "instead")
+	assert.Equal(t, 43.0, b.take(t, "nightly").samples[`rows_copied{instance="db-1",job="nightly",table="users"}`])
+	m.run(t, "prefix")
+	assert.Equal(t, 44.0, b.take(t, "nightly").samples[`rows_copied{instance="db-2",job="nightly",table="users"}`])
+	stopInstead()
+	waitUntilFree(t, strings.TrimPrefix(gateway, "http://"))
+}
+
+// fails runs a block that is to fail and returns what it printed.
+func (m *migration) fails(t *testing.T, name string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", m.blocks["settings"]+m.blocks[name])
+	cmd.Dir, cmd.Env = "..", environment(m.env)
+	out, err := cmd.CombinedOutput()
+	require.Error(t, err, string(out))
+	return string(out)
+}
+
+var ownMetrics = regexp.MustCompile("(?:otelcol|http_server)_[a-z_]+")
+
+// assertNamesExist looks for the collector's metrics that the page names on the collector's own page.
+func assertNamesExist(t *testing.T, telemetry string) {
+	t.Helper()
+	page, err := os.ReadFile("../docs/migrate-from-pushgateway.md")
+	require.NoError(t, err)
+	shown, err := run(t, "curl", "-s", "http://"+telemetry+"/metrics")
+	require.NoError(t, err)
+	names := ownMetrics.FindAllString(string(page), -1)
+	require.NotEmpty(t, names)
+	for _, name := range names {
+		assert.Contains(t, shown, "\n"+name+"{", name)
+	}
+}
+
+// withTelemetryAt makes a folder with an otelcol-pushgateway that shows its own metrics, all of them, at an address.
+func withTelemetryAt(t *testing.T, address string) string {
+	t.Helper()
+	host, port, err := net.SplitHostPort(address)
+	require.NoError(t, err)
+	const reader = "yaml:service::telemetry::metrics: {level: detailed, readers: [{pull: {exporter: {prometheus: {host: %s, port: %s}}}}]}"
+	wrapper := fmt.Sprintf("#!/bin/sh\nexec '%s' \"$@\" --config '"+reader+"'\n", distribution(t), host, port)
+	folder := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(folder, "otelcol-pushgateway"), []byte(wrapper), 0o700))
+	return folder
+}
+
+// waitUntilFree waits until nothing listens on an address.
+func waitUntilFree(t *testing.T, address string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		listener, err := net.Listen("tcp", address)
+		if err != nil {
+			return false
+		}
+		return listener.Close() == nil
+	}, stopTimeout, 50*time.Millisecond, address)
+}
