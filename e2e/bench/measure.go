@@ -17,19 +17,19 @@ type result struct {
 }
 
 // measure times all columns of a page in turns, so that whatever else the machine does hits them alike. Each turn of a
-// column starts with the garbage of the others collected and takes at least the given time. The least of a column's times
-// is its result, since noise only ever adds.
+// column starts with the garbage of the others collected, and reads the page as often as the floor takes the given time
+// for: columns that allocate alike then have as many collections in their turns. The least of a column's times is its
+// result, since noise only ever adds.
 func measure(s *subject, rounds int, turn time.Duration) [columns]result {
 	var results [columns]result
-	var repeats [columns]int
 	for c, read := range s.read {
 		results[c] = result{time: 1<<63 - 1, allocs: allocations(read)}
-		repeats[c] = repeatsFor(read, turn)
 	}
+	repeats := repeatsFor(s.read[floor], turn)
 	for round := range rounds {
 		for i := range columns {
 			c := (i + column(round)) % columns
-			results[c].time = min(results[c].time, timed(s.read[c], repeats[c]))
+			results[c].time = min(results[c].time, timed(s.read[c], repeats))
 		}
 	}
 	return results

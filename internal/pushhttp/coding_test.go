@@ -182,6 +182,8 @@ func TestCodingsCorrupt(t *testing.T) {
 		{"lz4: cut in a block", "lz4", lz4ed(large)[:1000], "unexpected EOF"},
 		{"lz4: cut between blocks", "lz4", blocks[:7+4+int(binary.LittleEndian.Uint32([]byte(blocks)[7:])&0x7fffffff)], "unexpected EOF"},
 		{"lz4: cut before the end mark", "lz4", blocks[:len(blocks)-4], "unexpected EOF"},
+		{"lz4: cut before the checksum", "lz4", lz4ed(small)[:len(lz4ed(small))-4], "unexpected EOF"},
+		{"lz4: cut in the checksum", "lz4", lz4ed(small)[:len(lz4ed(small))-1], "unexpected EOF"},
 		{"lz4: cut behind the second magic", "lz4", lz4ed("a 1\n", lz4.ChecksumOption(false)) + lz4ed("b 2\n")[:4], "unexpected EOF"},
 		{"lz4: legacy", "lz4", lz4ed(small, lz4.LegacyOption(true)), "lz4: the legacy format is not supported"},
 	} {
@@ -192,7 +194,7 @@ func TestCodingsCorrupt(t *testing.T) {
 		})
 	}
 	assert.Empty(t, s.pushed())
-	assert.Equal(t, int64(23), s.outcomes(t)["PUT text body"]+s.outcomes(t)["PUT none body"])
+	assert.Equal(t, int64(25), s.outcomes(t)["PUT text body"]+s.outcomes(t)["PUT none body"])
 }
 
 func TestCodingsUnsupported(t *testing.T) {

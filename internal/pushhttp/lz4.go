@@ -32,20 +32,28 @@ var (
 	lz4EndMark     = make([]byte, 4)
 )
 
-// lz4Source stands between the body and the decoder, which takes a stream that ends between two blocks for whole. The
-// decoder reads each field of the frame format with one Read, so the last two fields tell whether a frame had ended: the end
-// mark, or the end mark and the checksum of the content.
+// lz4Checksum is the flag in a frame's descriptor by which a checksum of the content follows the end mark.
+const lz4Checksum = 1 << 2
+
+// lz4Source stands between the body and the decoder, which takes a stream that ends between two blocks or before the
+// checksum of its content for whole. The decoder reads each field of the frame format with one Read, so the last two fields
+// tell whether a frame had ended: the end mark, or the end mark and the checksum of the content.
 type lz4Source struct {
-	body     *bufio.Reader
-	started  bool
-	ended    bool // what was read last is an end mark, or the checksum behind one
-	checksum bool // what was read last is the checksum behind an end mark
+	body      *bufio.Reader
+	started   bool
+	magic     bool // what was read last is the magic number of a frame
+	announced bool // the frame has a checksum of its content
+	ended     bool // what was read last is an end mark, or the checksum behind one
+	checksum  bool // what was read last is the checksum behind an end mark
 }
+
+// whole tells whether the stream may end here.
+func (s *lz4Source) whole() bool { return !s.started || s.ended && s.checksum == s.announced }
 
 func (s *lz4Source) Read(p []byte) (int, error) {
 	n, err := io.ReadFull(s.body, p)
 	if err != nil {
-		if errors.Is(err, io.EOF) && s.started && !s.ended {
+		if errors.Is(err, io.EOF) && !s.whole() {
 			err = io.ErrUnexpectedEOF
 		}
 		return n, err
@@ -53,8 +61,12 @@ func (s *lz4Source) Read(p []byte) (int, error) {
 	if bytes.Equal(p, lz4LegacyMagic) {
 		return 0, errLZ4Legacy
 	}
+	if s.magic && len(p) > 0 {
+		s.announced = p[0]&lz4Checksum != 0
+	}
 	endMark := bytes.Equal(p, lz4EndMark)
-	s.checksum = s.ended && !s.checksum && len(p) == 4 && !endMark && !bytes.Equal(p, lz4Magic)
+	s.magic = (s.ended || !s.started) && bytes.Equal(p, lz4Magic)
+	s.checksum = s.ended && s.announced && !s.checksum && len(p) == 4 && !endMark && !s.magic
 	s.ended = endMark || s.checksum
 	s.started = true
 	return n, nil

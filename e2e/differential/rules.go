@@ -1,0 +1,259 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package differential
+
+import (
+	"bytes"
+	"mime"
+	"net/http"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+)
+
+// rule explains differences that are meant.
+type rule struct {
+	row string // the first column of its row in the README, where the reason stands too
+	// expect turns the Pushgateway's answer into the one that is expected of the receiver. It reports whether the rule
+	// has anything to say of the exchange.
+	expect func(x *exchange) bool
+}
+
+// rules are applied in this order.
+var rules = []rule{
+	{"GET `/metrics`, `/api/v1/*`, `/`, `/status`, `/static/*`, `/-/quit`, `/debug/pprof`", notServed},
+	{"HEAD `/-/healthy`, `/-/ready`", headOfHealth},
+	{"path not clean: `//`, `/./`, `/../`, wrong case, `/metrics/job/`, `/metrics/job/%2F`", neverRedirect},
+	{"OpenMetrics body", openMetrics},
+	{"unknown or disabled `Content-Encoding`", unknownCoding},
+	{"zstd, deflate, zlib, lz4, snappy block", moreCodings},
+	{"merging by family name with POST, consistency between groups", everyPushAlone},
+	{"a metric of the gateway's own names (`go_goroutines`, `pushgateway_*`) with another type or help", ownNames},
+	{"`push_failure_time_seconds`", pushFailureTime},
+	{"grouping value that is not UTF-8, or a reserved name reached through `U__`", poisonKey},
+	{"sample without a metric name, `{x=\"1\"} 1`, behind another sample", namelessSample},
+	{"protobuf family without a name, of an unknown type, or a gauge histogram without a histogram", impossibleFamily},
+	{"`le` as a label of a histogram, in the grouping key or in protobuf, `quantile` in the grouping key of a summary", structuralLabel},
+	{"native histogram of a schema outside -4 to 8, or whose buckets contradict their spans", brokenNative},
+	{"empty label in the body, `a{x=\"\"}` beside `a`", emptyLabel},
+	{"the same `le` or quantile twice in one series", sameStructuralLabel},
+	{"a metric named as a series of a gauge histogram, `h_sum` beside `h`", gaugeHistogramCollision},
+	{"histogram with native and classic buckets", nativeAndClassic},
+	{"native histogram with fractional or negative populations, or with more than its count", fractionalNative},
+	{"gauge histogram", gaugeHistogram},
+	{"histogram whose buckets fall, whose counts are no whole numbers, that has buckets without `_count`, or whose `+Inf` differs from `_count`", flattenedHistogram},
+	{"stale marker as the sum of a histogram or summary", staleSum},
+	{"text of consistency errors", consistencyText},
+	{"body whose coding is broken, behind another fault or with a request that needs no body", brokenCoding},
+}
+
+// notCompared are rows of the README that cannot show here, with the reason.
+var notCompared = map[string]string{
+	"DELETE": "the receiver is configured to serve it, so that Allow lists are the same",
+	"more than 65,536 native buckets from the first to the last one of a side, a million empty ones between them in all, or grouping labels times series far beyond the size of the body": "the requests are small; translate's tests cover the bounds",
+	"body size":                     "the requests are small; pushhttp's tests cover the limits",
+	"explicit timestamps":           "timestamps has its default, which is a Pushgateway's behavior; translate's tests cover the others",
+	"`push_time_seconds` in a body": "push_time_metrics is on, and both overwrite it",
+}
+
+const notFound = "404 page not found\n"
+
+// refusal is an answer that the receiver gives where a Pushgateway does not. The text of it must match.
+func (x *exchange) refusal(status int, text string) bool {
+	if x.request.method == http.MethodHead {
+		text = "^$"
+	}
+	if x.ours.status != status || !regexp.MustCompile(text).MatchString(x.ours.body) {
+		return false
+	}
+	x.theirs = &answer{status: status, body: x.ours.body, allow: x.ours.allow}
+	return true
+}
+
+// replace expects what a Pushgateway that has stored nothing answers to another request.
+func (x *exchange) replace(r *request) {
+	x.request, x.theirs = r, x.alone(r)
+}
+
+var unserved = regexp.MustCompile(`^/(metrics/?|pgmetrics|api(/.*)?|status|static/.*|-/quit|debug/pprof/.*|)$`)
+
+// path is the request's path as it was sent.
+func (x *exchange) path() string {
+	path, _, _ := strings.Cut(x.request.target, "?")
+	return path
+}
+
+func notServed(x *exchange) bool {
+	if !unserved.MatchString(x.path()) {
+		return false
+	}
+	return x.refusal(http.StatusNotFound, notFound) || x.refusal(http.StatusMethodNotAllowed, "")
+}
+
+func headOfHealth(x *exchange) bool {
+	if path := x.path(); path != "/-/healthy" && path != "/-/ready" || x.theirs.allow != "GET, OPTIONS" {
+		return false
+	}
+	if x.request.method == http.MethodHead {
+		x.theirs = &answer{status: http.StatusOK}
+	} else {
+		x.theirs.allow = "GET, HEAD, OPTIONS"
+	}
+	return true
+}
+
+var emptyJob = regexp.MustCompile("^/metrics/job(@base64)?//")
+
+// neverRedirect expects what a Pushgateway answers to the same path in a spelling that it takes as it is.
+func neverRedirect(x *exchange) bool {
+	if decoded, err := url.PathUnescape(x.path()); err == nil && emptyJob.MatchString(decoded) {
+		return x.refusal(http.StatusNotFound, notFound)
+	}
+	if x.theirs.status != http.StatusMovedPermanently && x.theirs.status != http.StatusTemporaryRedirect {
+		return false
+	}
+	clean, ok := cleanTarget(x.path())
+	switch {
+	case x.refusal(http.StatusNotFound, notFound), !x.request.isPush() && x.refusal(http.StatusMethodNotAllowed, ""):
+	case !ok:
+		return x.refusal(http.StatusBadRequest, "^odd number of components in label string ")
+	case x.refusal(http.StatusBadRequest, `^invalid base64 encoding for label \S+="\.\.?": `):
+	default:
+		other := *x.request
+		other.target = clean
+		x.replace(&other)
+	}
+	return true
+}
+
+func openMetrics(x *exchange) bool {
+	mediaType, _, err := mime.ParseMediaType(x.request.header("Content-Type"))
+	if err != nil || mediaType != "application/openmetrics-text" || !x.request.isPush() {
+		return false
+	}
+	x.theirs = &answer{status: x.ours.status, body: x.ours.body, series: x.ours.series}
+	return true
+}
+
+// shared are the codings that both sides know, in the terms of the receiver.
+var shared = []string{"", "gzip", "snappy"}
+
+// more are the codings that the receiver knows besides, and snappy's other format.
+var more = []string{"zstd", "deflate", "zlib", "lz4", "snappy", "x-gzip", "x-snappy-framed"}
+
+// coding is the request's coding, which identity is none.
+func (x *exchange) coding() string {
+	coding := strings.ToLower(strings.TrimSpace(x.request.header("Content-Encoding")))
+	return strings.TrimPrefix(coding, "identity")
+}
+
+func unknownCoding(x *exchange) bool {
+	if coding := x.coding(); slices.Contains(shared, coding) || slices.Contains(more, coding) {
+		return false
+	}
+	return x.refusal(http.StatusUnsupportedMediaType, "is not supported; supported: ")
+}
+
+// moreCodings expects what a Pushgateway answers to the body without its coding.
+func moreCodings(x *exchange) bool {
+	if !slices.Contains(more, x.coding()) {
+		return false
+	}
+	if !x.request.encoded {
+		return x.refusal(http.StatusBadRequest, "")
+	}
+	other := *x.request.without("Content-Encoding")
+	other.body = other.plain
+	x.replace(&other)
+	return true
+}
+
+func everyPushAlone(x *exchange) bool {
+	if !x.followed || !x.request.isPush() {
+		return false
+	}
+	x.replace(x.request)
+	return true
+}
+
+// renamed sends the request with a metric under another name of the same length, which is what the metric would be if the
+// Pushgateway had none of that name.
+func (x *exchange) renamed(name, other string) bool {
+	if !bytes.Contains(x.request.plain, []byte(name)) || !x.request.isPush() || x.coding() != "" && !x.request.encoded {
+		return false
+	}
+	r := *x.request.without("Content-Encoding")
+	r.body = bytes.ReplaceAll(r.plain, []byte(name), []byte(other))
+	x.replace(&r)
+	x.theirs.body = strings.ReplaceAll(x.theirs.body, other, name)
+	for _, family := range x.theirs.families {
+		family.Name = new(strings.ReplaceAll(family.GetName(), other, name))
+	}
+	return true
+}
+
+func ownNames(x *exchange) bool {
+	return x.renamed("go_goroutines", "xx_goroutines") || x.renamed("pushgateway_http_requests_total", "xxxxgateway_http_requests_total")
+}
+
+// pushFailureTime renames a pushed metric of that name, so that the Pushgateway's own is not mixed up with it.
+func pushFailureTime(x *exchange) bool {
+	renamed := x.renamed("push_failure_time_seconds", "xxxx_failure_time_seconds")
+	families := len(x.theirs.families)
+	x.theirs.families = slices.DeleteFunc(x.theirs.families, isAdded)
+	return renamed || len(x.theirs.families) < families
+}
+
+func poisonKey(x *exchange) bool {
+	return x.theirs.status == http.StatusBadRequest &&
+		x.refusal(http.StatusBadRequest, `: grouping key has a label |^improper label name|^label named`)
+}
+
+func namelessSample(x *exchange) bool {
+	return x.refusal(http.StatusBadRequest, "^text format parsing error in line [0-9]+: invalid metric name\n$") &&
+		bytes.Contains(x.request.plain, []byte("{"))
+}
+
+func impossibleFamily(x *exchange) bool {
+	return anyFamily(x.request, isImpossible) &&
+		x.refusal(http.StatusBadRequest, ": metric family without a name\n$| is not a [A-Z_]+\n$")
+}
+
+func structuralLabel(x *exchange) bool {
+	return x.refusal(http.StatusBadRequest, `: the grouping key sets the label "(le|quantile)", which the series of the|must not have an explicit "le" label`)
+}
+
+func gaugeHistogramCollision(x *exchange) bool {
+	return x.refusal(http.StatusBadRequest, ": collected metric named .* collides with previously collected gauge histogram named ")
+}
+
+const collectedBefore = "was collected before with the same name and label values\n$"
+
+func sameStructuralLabel(x *exchange) bool {
+	return hasTwice(x.theirs) && x.refusal(http.StatusBadRequest, collectedBefore)
+}
+
+func emptyLabel(x *exchange) bool {
+	return hasTwins(x.theirs) && x.refusal(http.StatusBadRequest, collectedBefore)
+}
+
+// inconsistent is how the answers begin whose rest names a series in protobuf's debug form, which is not stable.
+const inconsistent = "pushed metrics are invalid or inconsistent with existing metrics: "
+
+// consistencyText leaves of the text what is stable. Of several faults, either side may name another one first.
+func consistencyText(x *exchange) bool {
+	if x.theirs.status != http.StatusBadRequest ||
+		!strings.HasPrefix(x.theirs.body, inconsistent) || !strings.HasPrefix(x.ours.body, inconsistent) {
+		return false
+	}
+	x.theirs.body = x.ours.body
+	return true
+}
+
+// brokenCoding: the receiver decodes a body whole before it looks at it.
+func brokenCoding(x *exchange) bool {
+	return x.coding() != "" && !x.request.encoded && (!x.theirs.accepted() || !x.request.isPush()) &&
+		x.refusal(http.StatusBadRequest, "^(EOF|unexpected EOF|(gzip|snappy|flate|zlib): .*)\n$")
+}
