@@ -24,7 +24,7 @@ import (
 
 func main() {
 	rounds := flag.Int("rounds", 20, "turns of each column on each page")
-	turn := flag.Duration("turn", 20*time.Millisecond, "least duration of the floor's turns, which all columns read the page as often in")
+	turn := flag.Duration("turn", 10*time.Millisecond, "least duration of the floor's turns, which all columns read the page as often in")
 	pages := flag.String("pages", "", "regular expression of the pages to read; all if empty")
 	size := flag.Int("memory", 20<<20, "size in bytes of the push whose memory is measured; 0 measures none")
 	collector := flag.String("collector", "", "measure whole requests to this distribution instead, in rounds of at least a second")

@@ -21,7 +21,7 @@ cp go.mod go.sum doc.go metadata.yaml README.md "$copy"
 
 # generated_in DIR lists what mdatagen makes in DIR, besides its section of README.md.
 generated_in() {
-	(cd "$1" && find . \( -name .tools -o -name _build -o -name .git \) -prune -o \
+	(cd "$1" && find . \( -name .tools -o -name _build -o -name .git -o -name e2e \) -prune -o \
 		\( -name 'generated_*.go' -o -path ./documentation.md \) -print | sort)
 }
 

@@ -124,10 +124,10 @@ func (t *translator) add(f *exposition.Family, series int32) error {
 		return err
 	}
 	k, err := t.shape(f, s)
-	if err != nil {
-		return err
+	if err == nil {
+		err = t.spendPoint(k)
 	}
-	if err = t.spendPoint(k); err != nil {
+	if err != nil {
 		return err
 	}
 	if t.several && t.seen.repeats(t, series) {
