@@ -91,7 +91,8 @@ func (in *Ingest) translate(
 		return nil, 0, Refuse(ReasonParse, err)
 	}
 	reserved = surplus(batch, key, body)
-	if err = in.InFlight.Reserve(reserved); err != nil {
+	err = in.InFlight.Reserve(reserved)
+	if err != nil {
 		return nil, 0, err
 	}
 	push, err = translate.Translate(batch, key, in.options.Translate)
