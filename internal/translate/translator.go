@@ -24,7 +24,7 @@ type translator struct {
 	scopes   []scope // the first one takes the points that name none
 	scopeIDs map[string]int32
 	gaps     int // empty native buckets that this push has had filled in
-	spent    int // attributes of all points planned
+	spent    int // attributes of all points so far
 
 	// Of the current family.
 	current     int  // its number, from 1 on
