@@ -133,6 +133,22 @@ func compareOpenMetrics(t *testing.T, body []byte, utf8Names bool) {
 		require.True(t, hasNUL(&b), "we take what textparse refuses: %v\n%q", theirErr, body)
 	case ourErr == nil:
 		compareExposed(t, want, flatten(&b), body)
+		requireSameNames(t, &b)
+	}
+}
+
+// requireSameNames requires that what the series say of the names of their labels is so: translation relies on it.
+func requireSameNames(t *testing.T, b *exposition.Batch) {
+	names := func(i int) (all []string) {
+		for l := range b.LabelsIn(b.Series[i].Labels) {
+			all = append(all, l.Name)
+		}
+		return all
+	}
+	for i := range b.Series {
+		if b.Series[i].SameNames {
+			require.Equal(t, names(i-1), names(i))
+		}
 	}
 }
 
@@ -148,9 +164,10 @@ func isDeliberate(err error) bool {
 // hasNUL is, besides the missing "# EOF", the rule by which a body is taken that textparse refuses. NUL is valid UTF-8 and
 // belongs into every string of the specification; textparse's lexer takes it in the labels' values of series alone.
 func hasNUL(b *exposition.Batch) bool {
-	inValue := func(l exposition.Label) bool { return strings.Contains(l.Value, "\x00") }
+	inName := func(l exposition.LabelRef) bool { return strings.Contains(b.Name(l), "\x00") }
+	inValue := func(l exposition.LabelRef) bool { return strings.Contains(b.Value(l), "\x00") }
 	return slices.ContainsFunc(b.Families, func(f exposition.Family) bool { return strings.Contains(f.Name, "\x00") }) ||
-		slices.ContainsFunc(b.Labels, func(l exposition.Label) bool { return strings.Contains(l.Name, "\x00") }) ||
+		slices.ContainsFunc(b.Labels, inName) ||
 		slices.ContainsFunc(b.Exemplars, func(e exposition.Exemplar) bool {
 			return slices.ContainsFunc(b.Labels[e.Labels.Start:e.Labels.End], inValue)
 		})
@@ -330,7 +347,7 @@ func (e *exposed) flattenExemplars(b *exposition.Batch, first int32) {
 }
 
 func labelsOf(b *exposition.Batch, r exposition.Range) (set []labels.Label) {
-	for _, l := range b.Labels[r.Start:r.End] {
+	for l := range b.LabelsIn(r) {
 		set = append(set, labels.Label{Name: l.Name, Value: l.Value})
 	}
 	return set
@@ -458,6 +475,8 @@ var openMetricsSeeds = []string{
 	"# TYPE foo_seconds counter\n# UNIT foo_seconds seconds\n# HELP foo_seconds a \\n b \\\" c \\\\ d\nfoo_seconds_total 1\n",
 	"# TYPE foo histogram\nfoo_bucket{le=\"0.1\"} 8 # {} 0.054\nfoo_bucket{le=\"1\"} 11 # {trace_id=\"K\"} 0.67\n" +
 		"foo_bucket{le=\"+Inf\"} 17 # {trace_id=\"o\"} 9.8 1520879607.789\nfoo_count 17\nfoo_sum 324789.3\nfoo_created 1520430000.123\n",
+	"foo{a=\"1\",b=\"2\"} 12\nfoo{a=\"3\",b=\"4\"} -0.25 5\nfoo{a=\"3\",a=\"4\"} 1e3\n",
+	"foo{a=\"1\",b=\"2\"} 1 # {a=\"1\"} 1\nfoo{a=\"\\\\\",b=\"\u00e9\"} 2\n{\"foo.bar\",a=\"1\"} 3\nfoo.bar{a=\"1\"} 4\n",
 	"# TYPE foo gaugehistogram\nfoo_bucket{le=\"0.01\"} 20.0\nfoo_bucket{le=\"+Inf\"} 42.0\nfoo_gcount 42.0\nfoo_gsum 3289.3\n",
 	"# TYPE foo gaugehistogram\nfoo_bucket{a=\"b\",le=\"+Inf\"} 42.5\nfoo_count{a=\"b\"} 42\nfoo_sum{a=\"b\"} 3289.3\n",
 	"# TYPE foo summary\nfoo{quantile=\"0.95\"} 123.7\nfoo_count 17.0\nfoo_sum 324789.3\nfoo_created 1520430000.123\n",

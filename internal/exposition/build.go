@@ -14,25 +14,28 @@ type scratch struct {
 	families  index  // families by name
 	series    index  // histogram and summary series by family and label set
 	labels    index  // labels of the current series by name, if they are more than fewLabels
-	unescaped []byte // current chunk for strings in which an escape was resolved
+	unescaped []byte // the texts in which an escape was resolved, one behind the other
 	protobuf  protobufScratch
 	created   []createdLine // of OpenMetrics, waiting for their series
+
+	floatCounts bool // a count of a histogram is no whole number
 }
 
-// unescapedChunk is the size in bytes of the first chunk in which resolved escapes are kept.
-const unescapedChunk = 4096
+// minUnescaped is the size in bytes of the first memory in which texts with resolved escapes are kept.
+const minUnescaped = 4096
 
-// reserve returns an empty slice with room for n bytes at the end of the current chunk. A chunk is never moved, so that
-// views into it stay valid while the Batch fills: one without room is left to its views. As the next one is twice as
-// large, a reused Batch soon has a single chunk with room for all.
+// reserve returns an empty slice with room for n bytes behind the texts in which escapes were resolved. Where there is none, all
+// move to memory that is twice as large; views of them keep what they had.
 func (s *scratch) reserve(n int) []byte {
-	if cap(s.unescaped)-len(s.unescaped) < n {
-		s.unescaped = make([]byte, 0, max(n, 2*cap(s.unescaped), unescapedChunk))
+	if size := len(s.unescaped); cap(s.unescaped)-size < n {
+		larger := make([]byte, size, max(size+n, 2*cap(s.unescaped), minUnescaped))
+		copy(larger, s.unescaped)
+		s.unescaped = larger
 	}
 	return s.unescaped[len(s.unescaped):len(s.unescaped)]
 }
 
-// keep makes what was appended to the last reserved slice part of the chunk.
+// keep makes what was appended to the last reserved slice one of these texts.
 func (s *scratch) keep(text []byte) { s.unescaped = s.unescaped[:len(s.unescaped)+len(text)] }
 
 // concatenate joins two texts in memory of the Batch.
@@ -46,7 +49,7 @@ func (b *Batch) concatenate(first, second string) string {
 func (b *Batch) Reset() {
 	b.Families = reset(b.Families)
 	b.Series = b.Series[:0]
-	b.Labels = reset(b.Labels)
+	b.Labels = b.Labels[:0]
 	b.Histograms = b.Histograms[:0]
 	b.Buckets = b.Buckets[:0]
 	b.Natives = b.Natives[:0]
@@ -56,10 +59,11 @@ func (b *Batch) Reset() {
 	b.Summaries = b.Summaries[:0]
 	b.Quantiles = b.Quantiles[:0]
 	b.Exemplars = b.Exemplars[:0]
-	b.SharedName = false
+	b.SharedName, b.ValidValues, b.body = false, false, ""
 	b.scratch.families.reset()
 	b.scratch.series.reset()
 	b.scratch.unescaped = b.scratch.unescaped[:0]
+	b.scratch.floatCounts = false
 	b.scratch.created = reset(b.scratch.created)
 }
 
@@ -69,10 +73,6 @@ func reset[E any](pool []E) []E {
 	return pool[:0]
 }
 
-// largeBody is the size in bytes from which room is made for what a text holds before it is read. Below, the pools of a
-// reused Batch mostly have it.
-const largeBody = 1 << 20
-
 // The least sizes in bytes that room is made for. Shorter ones are possible, but a body that only looks like it had many
 // lines or labels must not get many times its size in memory.
 const (
@@ -80,14 +80,25 @@ const (
 	shortLabel = 8
 )
 
-// expect makes room for what a large text body holds, as far as a quick look can tell. Pools that grow as they fill would
-// take more than twice the memory, of which most would be garbage.
-func (b *Batch) expect(body []byte) {
-	if len(body) < largeBody {
-		return
-	}
-	b.Series = slices.Grow(b.Series, min(bytes.Count(body, []byte{'\n'}), len(body)/shortLine))
-	b.Labels = slices.Grow(b.Labels, min(bytes.Count(body, []byte{'='}), len(body)/shortLabel))
+// expectAfter is the number of lines of a text that tell what the others are like. Shorter texts have room in the pools of a
+// reused Batch.
+const expectAfter = 4096
+
+// expect makes room for what the rest of a text holds if it is like its first lines, which take so many bytes. Pools that grow
+// as they fill would take more than twice the memory, of which most would be garbage.
+func (b *Batch) expect(body []byte, read int) {
+	rest := body[read:]
+	lines := min(bytes.Count(rest, []byte{'\n'}), len(rest)/shortLine)
+	labels := min(bytes.Count(rest, []byte{'='}), len(rest)/shortLabel)
+	b.Series = expect(b.Series, lines, read, len(rest))
+	b.Labels = expect(b.Labels, labels, read, len(rest))
+	b.Buckets = expect(b.Buckets, lines, read, len(rest))
+}
+
+// expect makes room for as many further elements as the rest has in proportion, and an eighth of them more, but at most so many.
+func expect[E any](pool []E, most, read, rest int) []E {
+	likely := int(float64(len(pool)) * float64(rest) / float64(read) * 9 / 8)
+	return slices.Grow(pool, min(likely, most))
 }
 
 // family returns the index of the family of that name and whether there is one.
@@ -114,7 +125,9 @@ func (b *Batch) addFamily(name string, t Type) int32 {
 // addSeries appends a series to the family's list and returns its index. The caller fills in its labels and value.
 func (b *Batch) addSeries(family int32) int32 {
 	i := int32(len(b.Series))
-	b.Series = append(b.Series, Series{Complex: None, Exemplar: None, Next: None, family: family})
+	b.Series = append(b.Series, Series{})
+	s := &b.Series[i]
+	s.Complex, s.Exemplar, s.Next, s.family = None, None, None, family
 	f := &b.Families[family]
 	if f.last == None {
 		f.First = i
@@ -133,11 +146,13 @@ func (b *Batch) addHistogram(series int32) int32 {
 	return i
 }
 
-// addBucket appends a bucket to the histogram's list.
-func (b *Batch) addBucket(histogram int32, bucket Bucket) {
+// addBucket appends an empty bucket to the histogram's list. It is filled in where it is, since a copy would have to wait
+// for the parts of the original to be written.
+func (b *Batch) addBucket(histogram int32) *Bucket {
 	i := int32(len(b.Buckets))
-	bucket.Next = None
-	b.Buckets = append(b.Buckets, bucket)
+	b.Buckets = append(b.Buckets, Bucket{})
+	u := &b.Buckets[i]
+	u.Exemplar, u.Next = None, None
 	h := &b.Histograms[histogram]
 	if h.lastBucket == None {
 		h.FirstBucket = i
@@ -145,6 +160,7 @@ func (b *Batch) addBucket(histogram int32, bucket Bucket) {
 		b.Buckets[h.lastBucket].Next = i
 	}
 	h.lastBucket = i
+	return u
 }
 
 // addSummary gives the series an empty summary value and returns its index.

@@ -49,12 +49,33 @@ type Options struct {
 	// UTF8Names admits quoted metric and label names in the text formats. Protobuf carries UTF-8 names either way, as
 	// in a Pushgateway.
 	UTF8Names bool
+	// Weigh is asked, now and then while a large body is decoded, whether there is memory for what is in the Batch so far.
+	// Its error ends the decoding. Nobody is asked if it is nil.
+	Weigh func(*Batch) error
+}
+
+// weighEvery is after how many lines, or parts of protobuf messages, Weigh is asked.
+const weighEvery = 4096
+
+// weigh asks Weigh after so many lines or parts of messages.
+func (o Options) weigh(b *Batch, n int) error {
+	if n%weighEvery != 0 || o.Weigh == nil {
+		return nil
+	}
+	return o.Weigh(b)
 }
 
 // Negotiate tells the format of a body from the first Content-Type header of its request. As in a Pushgateway, protobuf
 // needs the media type and both parameters, spelled exactly, and everything unknown is read as text. Unlike there,
 // OpenMetrics is read as OpenMetrics.
 func Negotiate(contentType string) Format {
+	// What client libraries write needs no parsing, which takes about as long as decoding a small push.
+	switch contentType {
+	case "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited":
+		return Protobuf
+	case "text/plain; version=0.0.4", "text/plain; version=0.0.4; charset=utf-8", "text/plain; version=1.0.0; charset=utf-8":
+		return Text
+	}
 	mediaType, params, err := mime.ParseMediaType(contentType)
 	switch {
 	case err != nil:
@@ -69,10 +90,15 @@ func Negotiate(contentType string) Format {
 	}
 }
 
-// Decode reads the whole body in the given format into b, which is reset first. The error is a *ParseError; b's contents
-// are then of no use but for the number of series read so far.
+// Decode reads the whole body in the given format into b, which is reset first. The error is a *ParseError or that of
+// [Options].Weigh, or says that the body has 2 GiB or more; b's contents are then of no use but for the number of series read
+// so far.
 func (b *Batch) Decode(f Format, body []byte, o Options) error {
 	b.Reset()
+	if len(body) > maxBody {
+		return fmt.Errorf("the body has %d bytes; at most %d can be decoded", len(body), maxBody)
+	}
+	b.body = view(body)
 	return formats[f].decode(b, body, o)
 }
 

@@ -159,6 +159,25 @@ func (r expfmtResult) requireSame(t *testing.T, b *exposition.Batch, body []byte
 		requireSameFamily(t, r.families[f.Name], b, f)
 	}
 	require.Len(t, r.families, families)
+	requireSameNames(t, b)
+}
+
+// requireSameNames requires that what the series say of the names of their labels is so.
+func requireSameNames(t *testing.T, b *exposition.Batch) {
+	t.Helper()
+	for i := range b.Series {
+		if b.Series[i].SameNames {
+			require.Positive(t, i)
+			require.Equal(t, labelNames(b, &b.Series[i-1]), labelNames(b, &b.Series[i]))
+		}
+	}
+}
+
+func labelNames(b *exposition.Batch, s *exposition.Series) (names []string) {
+	for l := range b.LabelsIn(s.Labels) {
+		names = append(names, l.Name)
+	}
+	return names
 }
 
 func requireSameFamily(t *testing.T, want *dto.MetricFamily, b *exposition.Batch, f *exposition.Family) {
@@ -215,7 +234,7 @@ func describe(m *dto.Metric) string {
 // describeSeries is describe for a series of a Batch.
 func describeSeries(b *exposition.Batch, t exposition.Type, series *exposition.Series) string {
 	var s bytes.Buffer
-	for _, l := range b.Labels[series.Labels.Start:series.Labels.End] {
+	for l := range b.LabelsIn(series.Labels) {
 		fmt.Fprintf(&s, "%q=%q ", l.Name, l.Value)
 	}
 	if series.HasTimestamp {

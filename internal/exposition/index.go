@@ -32,11 +32,11 @@ var hashSeed = maphash.MakeSeed()
 func hashString(s string) uint32 { return uint32(maphash.String(hashSeed, s)) }
 
 // hashLabels hashes a label set of a family, whatever its order.
-func hashLabels(family int32, labels []Label) uint32 {
+func (b *Batch) hashLabels(family int32, labels []LabelRef) uint32 {
 	const odd = 0x9e3779b97f4a7c15 // the golden ratio's: spreads the bits of what it multiplies
 	sum := uint64(family) * odd
 	for _, l := range labels {
-		h := maphash.String(hashSeed, l.Name) ^ bits.RotateLeft64(maphash.String(hashSeed, l.Value), 32)
+		h := maphash.String(hashSeed, b.Name(l)) ^ bits.RotateLeft64(maphash.String(hashSeed, b.Value(l)), 32)
 		h *= odd
 		sum += h ^ h>>32
 	}

@@ -45,9 +45,13 @@ type openMetricsDecoder struct {
 	name      string // metric name of the line
 	lastName  string // metric name of the last sample, empty after metadata
 	lastRole  role
+	bareName  string // metric name of the last line if it was written without quotes, else empty
 	lastMulti int32  // the histogram or summary series read last; None before the first
 	repeat    repeat // of lastMulti
 	labels    int32  // where the labels of the line start
+	bare      bool   // no label name of it is quoted
+	before    Range  // the labels of the last series if that was true there: the names to expect
+	expected  int32  // number of labels that were read as expected
 	written   string // what stands between the braces of the line, if its name stands before them
 
 	// The family that a HELP line came for after its samples, and the text that it had before.
@@ -60,7 +64,7 @@ const exemplarStart = " # {"
 
 // decodeOpenMetrics reads OpenMetrics 1.0 text.
 func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
-	b.expect(body)
+	b.ValidValues = true
 	d := openMetricsDecoder{
 		b: b, data: body, utf8Names: o.UTF8Names, declared: None, samples: None, lastMulti: None, redescribed: None,
 	}
@@ -70,13 +74,17 @@ func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
 		if err := d.readLine(); err != nil {
 			return err
 		}
+		if d.line == expectAfter {
+			b.expect(body, d.pos)
+		}
+		if err := o.weigh(b, d.line); err != nil {
+			return err
+		}
 	}
 	if err := d.attachCreated(); err != nil {
 		return err
 	}
-	for i := range b.Histograms {
-		b.unifyCounts(&b.Histograms[i])
-	}
+	b.unifyCounts()
 	return nil
 }
 
@@ -118,9 +126,10 @@ func (d *openMetricsDecoder) readMetadata(readText func(family int32) error) err
 		if err != nil {
 			return err
 		}
-		d.name = name
-	} else if d.pos = metricNameEnd(d.data, start); d.pos > start {
+		d.name, d.bareName = name, ""
+	} else if d.pos = d.bareNameEnd(); d.pos > start {
 		d.name = view(d.data[start:d.pos])
+		d.bareName = d.name
 	} else {
 		return d.fail(start, "a metric name")
 	}
@@ -174,16 +183,18 @@ func (d *openMetricsDecoder) readUnit(family int32) error {
 // readSample reads a line with a sample: its series here, the rest depending on the role of its name in its family.
 func (d *openMetricsDecoder) readSample() error {
 	start := d.pos
-	d.labels = int32(len(d.b.Labels))
-	d.pos = metricNameEnd(d.data, start)
+	d.labels, d.bare, d.expected = int32(len(d.b.Labels)), true, 0
+	d.pos = d.bareNameEnd()
 	d.name = view(d.data[start:d.pos])
-	d.written = ""
+	d.bareName, d.written = d.name, ""
 	if d.take("{") {
 		if done, err := d.readRepeatedPart(); done || err != nil {
 			return err
 		}
 		opening := d.pos
-		if err := d.readLabels(true); err != nil {
+		d.pos = d.b.readExpected(d.data, opening, d.before)
+		d.expected = int32(len(d.b.Labels)) - d.labels
+		if err := d.readLabels(d.labels, true); err != nil {
 			return err
 		}
 		if opening > start+1 {
@@ -206,9 +217,18 @@ func (d *openMetricsDecoder) readSample() error {
 	}
 }
 
-// readLabels reads what follows the opening brace of a series or exemplar, up to and including the closing one.
-func (d *openMetricsDecoder) readLabels(ofSeries bool) error {
-	start := int32(len(d.b.Labels))
+// bareNameEnd returns where the unquoted metric name at the current position ends. It mostly is that of the line before.
+func (d *openMetricsDecoder) bareNameEnd() int {
+	end := d.pos + len(d.bareName)
+	if end < len(d.data) && nameClass[d.data[end]] == 0 && view(d.data[d.pos:end]) == d.bareName {
+		return end
+	}
+	return metricNameEnd(d.data, d.pos)
+}
+
+// readLabels reads the labels of a series or exemplar up to and including the closing brace. Those from start on have been
+// read already.
+func (d *openMetricsDecoder) readLabels(start int32, ofSeries bool) error {
 	for !d.take("}") {
 		if err := d.readLabel(start, ofSeries); err != nil {
 			return err
@@ -236,14 +256,16 @@ func (d *openMetricsDecoder) readLabel(start int32, ofSeries bool) error {
 	case ofSeries && name == "__name__":
 		return d.failf(at, `the label name "__name__" is reserved`)
 	}
-	d.b.Labels = append(d.b.Labels, Label{Name: name})
+	d.bare = d.bare && !quoted
+	d.b.Labels = append(d.b.Labels, LabelRef{name: d.b.ref(name)})
 	if d.b.repeatedLabel(start) {
 		return d.failf(at, "the label name %s stands twice", quote(name))
 	}
 	if !d.take("=") {
 		return d.fail(d.pos, `"=" after the label name`)
 	}
-	d.b.Labels[len(d.b.Labels)-1].Value, err = d.readLabelValue()
+	value, err := d.readLabelValue()
+	d.b.Labels[len(d.b.Labels)-1].value = d.b.ref(value)
 	return err
 }
 
@@ -338,12 +360,15 @@ func (d *openMetricsDecoder) readNumber(what string) (value float64, token strin
 		return 0, "", d.fail(d.pos, "a space and "+what)
 	}
 	start := d.pos
-	d.pos = tokenEnd(d.data, start)
-	token = view(d.data[start:d.pos])
-	if value, err = parseFloat(token); err != nil {
-		return 0, "", d.fail(start, what)
+	value, end := readDecimal(d.data, start)
+	if end == start || tokenEnd(d.data, end) != end {
+		end = tokenEnd(d.data, start)
+		if value, err = parseOther(view(d.data[start:end])); err != nil {
+			return 0, "", d.fail(start, what)
+		}
 	}
-	return value, token, nil
+	d.pos = end
+	return value, view(d.data[start:end]), nil
 }
 
 // readTimestamp reads a timestamp in seconds. Prometheus cuts what is less than a millisecond off the product, so a few
@@ -370,7 +395,7 @@ func (d *openMetricsDecoder) readExemplar() (int32, error) {
 	d.pos += len(exemplarStart)
 	e := Exemplar{Next: None}
 	e.Labels.Start = int32(len(d.b.Labels))
-	err := d.readLabels(false)
+	err := d.readLabels(e.Labels.Start, false)
 	e.Labels.End = int32(len(d.b.Labels))
 	if err != nil {
 		return None, err

@@ -33,7 +33,7 @@ func (d *openMetricsDecoder) readCreatedSample() error {
 	}
 	own := d.b.Labels[labels.Start:labels.End]
 	last := d.b.Families[d.samples].last
-	if last != None && d.b.Series[last].CreatedNs == 0 && equalLabels(d.b.labels(last), own) {
+	if last != None && d.b.Series[last].CreatedNs == 0 && d.b.equalLabels(d.b.labels(last), own) {
 		d.b.Series[last].CreatedNs = ns
 		d.b.dropLabels(d.labels)
 		return nil
@@ -91,7 +91,7 @@ func (d *openMetricsDecoder) indexCreated(waiting []createdLine) error {
 		if d.findCreated(waiting, target, labels) != None {
 			return d.failCreated(c)
 		}
-		d.b.scratch.series.put(hashLabels(target, labels), int32(i), differs)
+		d.b.scratch.series.put(d.b.hashLabels(target, labels), int32(i), differs)
 	}
 	return nil
 }
@@ -108,23 +108,23 @@ func (d *openMetricsDecoder) createdTarget(family int32) int32 {
 }
 
 // findCreated returns the waiting created timestamp of the series with that family and these labels, or None.
-func (d *openMetricsDecoder) findCreated(waiting []createdLine, family int32, labels []Label) int32 {
+func (d *openMetricsDecoder) findCreated(waiting []createdLine, family int32, labels []LabelRef) int32 {
 	d.b.indexLabels(labels)
-	return d.b.scratch.series.find(hashLabels(family, labels), func(i int32) bool {
+	return d.b.scratch.series.find(d.b.hashLabels(family, labels), func(i int32) bool {
 		r := waiting[i].series.Labels
 		return waiting[i].family == family && d.b.sameLabels(d.b.Labels[r.Start:r.End], labels)
 	})
 }
 
 // indexLabels prepares labels other than those just appended for being compared as the current ones.
-func (b *Batch) indexLabels(labels []Label) {
+func (b *Batch) indexLabels(labels []LabelRef) {
 	if len(labels) <= fewLabels {
 		return
 	}
 	x := &b.scratch.labels
 	x.reset()
 	for i := range labels {
-		x.put(hashString(labels[i].Name), int32(i), differs)
+		x.put(hashString(b.Name(labels[i])), int32(i), differs)
 	}
 }
 

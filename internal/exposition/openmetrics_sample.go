@@ -73,9 +73,12 @@ func roleIf(member bool, r role) role {
 
 // declare makes the family that a metadata line names the current one and returns it.
 func (d *openMetricsDecoder) declare(name string) int32 {
-	i, ok := d.b.family(name)
-	if !ok {
-		i = d.b.addFamily(name, Untyped)
+	i := d.declared
+	if i == None || d.b.Families[i].Name != name { // The TYPE line mostly follows the HELP line.
+		var ok bool
+		if i, ok = d.b.family(name); !ok {
+			i = d.b.addFamily(name, Untyped)
+		}
 	}
 	d.setDeclared(i)
 	d.lastName = ""
@@ -172,9 +175,10 @@ func (d *openMetricsDecoder) valueFamily() int32 {
 // addSeries appends a series with the labels of the line to the family.
 func (d *openMetricsDecoder) addSeries(family int32) int32 {
 	i := d.b.addSeries(family)
-	s := &d.b.Series[i]
-	s.Labels = Range{d.labels, int32(len(d.b.Labels))}
-	s.Line = int32(d.line)
+	labels := Range{d.labels, int32(len(d.b.Labels))}
+	d.b.setLabels(i, labels, d.before, d.expected)
+	d.b.Series[i].Line = int32(d.line)
+	d.before = expected(labels, d.bare)
 	return i
 }
 
@@ -303,11 +307,14 @@ func histogramSuffixes(t Type) string {
 // takeLabel removes a label from those of the line and returns its value.
 func (d *openMetricsDecoder) takeLabel(name string) (value string, ok bool) {
 	labels := d.b.Labels[d.labels:]
-	i := slices.IndexFunc(labels, func(l Label) bool { return l.Name == name })
+	i := slices.IndexFunc(labels, func(l LabelRef) bool { return d.b.Name(l) == name })
 	if i < 0 {
 		return "", false
 	}
-	value = labels[i].Value
+	if i < int(d.expected) {
+		d.expected = 0 // The line before was of another family, where that label was an ordinary one.
+	}
+	value = d.b.Value(labels[i])
 	copy(labels[i:], labels[i+1:])
 	d.b.dropLabels(int32(len(d.b.Labels) - 1))
 	d.b.indexLabels(d.b.Labels[d.labels:])
@@ -374,12 +381,14 @@ func (d *openMetricsDecoder) storeInHistogram(r role, s *Series, bound float64, 
 	fraction := 0.0
 	if !isWhole {
 		fraction = p.value
+		d.b.scratch.floatCounts = true
 	}
 	switch {
 	case !isWhole && !(p.value > 0 && p.value <= math.MaxFloat64):
 		return d.failf(at, "the count of a %s is a number from 0 on, not %s", d.b.Families[d.declared].Type, quote(p.token))
 	case r == bucketSample:
-		d.b.addBucket(s.Complex, Bucket{UpperBound: bound, Count: n, CountFloat: fraction, Exemplar: p.exemplar})
+		u := d.b.addBucket(s.Complex)
+		u.UpperBound, u.Count, u.CountFloat, u.Exemplar = bound, n, fraction, p.exemplar
 	case h.HasCount:
 		return d.failRepeated(s)
 	default:

@@ -70,7 +70,18 @@ var acceptedOpenMetrics = []struct{ name, body, want string }{
 		`histogram h {x="a"} le1:1 {x="b"} le1:3; gauge a {x="b"} 2`,
 	},
 	{"labels of a line before that one", "# TYPE h histogram\nh_sum{x=\"a\"} 1\nh_sum 2\nh_count{x=\"a\"} 3\nh_count{} 4\n", `histogram h {x="a"} sum=1 count=3 {} sum=2 count=4`},
+	{
+		"bounds as in the series before, and others", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\nh_bucket{x=\"a\",le=\"2\"} 2\nh_bucket{x=\"a\",le=\"3\"} 3\nh_bucket{x=\"b\",le=\"1\"} 4\nh_bucket{x=\"b\",le=\"20\"} 5\nh_bucket{x=\"b\",le=\"3\"} 6\nh_bucket{x=\"b\",le=\"4\"} 7\nh_bucket{x=\"c\",le=\"1\"} 8\nh_bucket{x=\"c\",le=\"20\"} 9\n",
+		`histogram h {x="a"} le1:1 le2:2 le3:3 {x="b"} le1:4 le20:5 le3:6 le4:7 {x="c"} le1:8 le20:9`,
+	},
+	{"le an ordinary label before", "a{le=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"1\",x=\"a\"} 2\n", `unknown a {le="1"} 1; histogram h {x="a"} le1:2`},
 	{"le before other labels", "# TYPE h histogram\nh_bucket{le=\"1\",x=\"a\"} 1\nh_count{} 2\nh_bucket{le=\"2\"} 3\n", `histogram h {x="a"} le1:1 {} le2:3 count=2`},
+	{
+		"labels as before, and others", "a{x=\"1\",y=\"2\"} 1\na{x=\"3\",y=\"4\"} 2\na{x=\"\\\\\",y=\"é\"} 3\na{x=\"5\"} 4\na{xy=\"6\"} 5\na{y=\"7\",x=\"8\",} 6\na{y=\"9\",x=\"10\",z=\"11\"} 7\n",
+		`unknown a {x="1",y="2"} 1 {x="3",y="4"} 2 {x="\\",y="é"} 3 {x="5"} 4 {xy="6"} 5 {y="7",x="8"} 6 {y="9",x="10",z="11"} 7`,
+	},
+	{"labels as before and an exemplar", "a_total{x=\"1\"} 1 # {x=\"2\",y=\"3\"} 1\na_total{x=\"4\"} 2 # {x=\"5\",y=\"6\"} 2\n", `unknown a_total {x="1"} 1 #{x="2",y="3"} 1 {x="4"} 2 #{x="5",y="6"} 2`},
+	{"names that begin alike", "a 1\nab 2\na:b 3\na{x=\"1\"} 4\n", `unknown a {} 1 {x="1"} 4; unknown ab {} 2; unknown a:b {} 3`},
 	{"created after its series", "# TYPE a counter\na_total 1\na_created 1520430000.123\n", "counter a_total {} 1 created=1520430000123000000"},
 	{"created before its series", "# TYPE a counter\na_created 5\na_total 1\n", "counter a_total {} 1 created=5000000000"},
 	{
@@ -150,6 +161,10 @@ var refusedOpenMetrics = []struct{ name, body, want string }{
 	{"line feed in label value", "a{x=\"1\n\"} 1\n", `1:7: expected the closing quote of the label value, found the end of the line`},
 	{"label value not UTF-8", "a{x=\"\xff\"} 1\n", `1:5: the label value "\xff" is not valid UTF-8`},
 	{"label twice", "a{x=\"1\",x=\"2\"} 1\n", `1:9: the label name "x" stands twice`},
+	{"label twice after a line with the same names", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",y=\"2\",x=\"3\"} 1\n", `2:15: the label name "x" stands twice`},
+	{"blank among labels as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\", y=\"2\"} 1\n", `2:9: expected a label name, found " y=\"2\"} 1"`},
+	{"ends among labels as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",", `2:9: expected a label name, found the end of the body`},
+	{"letter after value", "a 12x\n", `1:3: expected a value, found "12x"`},
 	{"reserved label", "a{__name__=\"b\"} 1\n", `1:3: the label name "__name__" is reserved`},
 	{"no name", "{x=\"1\"} 1\n", `1:1: there is no metric name before or within the braces`},
 
@@ -212,6 +227,8 @@ var utf8OpenMetrics = []struct{ name, body, want, refusal string }{
 
 // refusedUTF8OpenMetrics are bodies that are refused although quoted names are admitted.
 var refusedUTF8OpenMetrics = []struct{ name, body, want string }{
+	{"label name without the quotes of the line before", "a{\"x.y\"=\"1\"} 1\na{x.y=\"1\"} 1\n", `2:4: expected "=" after the label name, found ".y=\"1\"} 1"`},
+	{"metric name without the quotes of the line before", "{\"a.b\",x=\"1\"} 1\na.b{x=\"1\"} 1\n", `2:2: expected a space and a value, found ".b{x=\"1\"} 1"`},
 	{"two names", "a{\"b\"} 1\n", `1:3: "b" is a second metric name`},
 	{"two names in braces", "{\"a\",\"b\"} 1\n", `1:6: "b" is a second metric name`},
 	{"name in an exemplar", "a 1 # {\"b\"} 1\n", `1:11: expected "=" after the label name, found "} 1"`},
@@ -231,8 +248,23 @@ func TestOpenMetricsAccepted(t *testing.T) {
 				var b exposition.Batch
 				require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(tt.body), exposition.Options{UTF8Names: utf8Names}))
 				assert.Equal(t, tt.want, openMetricsFamilies(&b))
+				requireSameNames(t, &b)
 			}
 		})
+	}
+}
+
+func TestSameNames(t *testing.T) {
+	t.Parallel()
+	const body = "a{x=\"1\",y=\"1\"} 1\na{x=\"2\",y=\"2\"} 2\na{x=\"3\"} 3\na{y=\"4\"} 4\nb{y=\"5\"} 5\nb{y=\"6\",z=\"6\"} 6\nb 7\n"
+	for _, f := range []exposition.Format{exposition.Text, exposition.OpenMetrics} {
+		var b exposition.Batch
+		require.NoError(t, b.Decode(f, []byte(body), exposition.Options{}))
+		var same []bool
+		for i := range b.Series {
+			same = append(same, b.Series[i].SameNames)
+		}
+		assert.Equal(t, []bool{false, true, false, false, true, false, false}, same)
 	}
 }
 
@@ -416,7 +448,7 @@ func openMetricsExemplars(b *exposition.Batch, first int32) (text string) {
 	for i := first; i != exposition.None; i = b.Exemplars[i].Next {
 		e := b.Exemplars[i]
 		var labels []string
-		for _, l := range b.Labels[e.Labels.Start:e.Labels.End] {
+		for l := range b.LabelsIn(e.Labels) {
 			labels = append(labels, fmt.Sprintf("%s=%q", l.Name, l.Value))
 		}
 		text += fmt.Sprintf(" #{%s} %v", strings.Join(labels, ","), e.Value)

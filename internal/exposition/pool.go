@@ -28,6 +28,12 @@ func PutBatch(b *Batch) {
 	batches.Put(b)
 }
 
+// Pending is how many labels and parts of native histograms have been read that the Batch does not have yet.
+func (b *Batch) Pending() (labels, natives int) {
+	s := &b.scratch.protobuf
+	return len(s.exemplarLabels), len(s.spans) + len(s.deltas) + len(s.counts)
+}
+
 // memory is the size in bytes of all that the Batch has allocated.
 func (b *Batch) memory() uintptr {
 	s := &b.scratch

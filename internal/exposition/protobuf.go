@@ -55,8 +55,8 @@ var (
 // repeated scalar counts, parts of one message are merged, unknown fields are skipped. Strings need not be UTF-8.
 //
 // A byte of body adds at most about 30 bytes to the Batch: an empty Metric, the worst, takes two and becomes a Series.
-func decodeProtobuf(b *Batch, body []byte, _ Options) error {
-	d := protobufDecoder{b: b, body: body}
+func decodeProtobuf(b *Batch, body []byte, o Options) error {
+	d := protobufDecoder{b: b, body: body, options: o}
 	defer b.scratch.protobuf.reset()
 	for rest := body; len(rest) > 0; {
 		size, n := consumeVarint(rest)
@@ -70,6 +70,9 @@ func decodeProtobuf(b *Batch, body []byte, _ Options) error {
 		if err := d.family(rest[n:end]); err != nil {
 			return err
 		}
+		if err := d.weigh(); err != nil {
+			return err
+		}
 		rest = rest[end:]
 	}
 	return nil
@@ -77,12 +80,26 @@ func decodeProtobuf(b *Batch, body []byte, _ Options) error {
 
 // protobufDecoder reads one body into one Batch.
 type protobufDecoder struct {
-	b    *Batch
-	body []byte
+	b       *Batch
+	body    []byte
+	options Options
 
 	metric pendingMetric
 	spare  *protobufDecoder
+	read   int // how many fields that put something into the Batch
 }
+
+// weigh is asked after each field that puts something into the Batch: one metric may be all of a large body.
+func (d *protobufDecoder) weigh() error {
+	d.read++
+	if d.read%weighEvery != 0 {
+		return nil
+	}
+	return d.weighNow()
+}
+
+// weighNow is apart, so that the usual case is inlined.
+func (d *protobufDecoder) weighNow() error { return d.options.weigh(d.b, d.read) }
 
 // pendingMetric is what is known of a Metric whose message is being read. Its value may come in several parts, with
 // other fields in between, so what is contiguous in the Batch or takes its meaning from several fields is gathered here
@@ -107,14 +124,14 @@ type pendingExemplar struct {
 // Metric's exemplars, between the labels of its series, and the negative side of its native histogram, between the
 // positive.
 type protobufScratch struct {
-	exemplarLabels []Label
+	exemplarLabels []LabelRef
 	spans          []Span
 	deltas         []int64
 	counts         []float64
 }
 
 func (s *protobufScratch) reset() {
-	s.exemplarLabels = reset(s.exemplarLabels)
+	s.exemplarLabels = s.exemplarLabels[:0]
 	s.spans, s.deltas, s.counts = s.spans[:0], s.deltas[:0], s.counts[:0]
 }
 
@@ -125,10 +142,11 @@ func (s *protobufScratch) memory() uintptr {
 
 // fault is the error at a place in the body.
 func (d *protobufDecoder) fault(at []byte, msg string) error {
-	// All slices of the body end at its capacity, so their capacities tell where they start.
-	offset := cap(d.body) - cap(at)
-	return &ParseError{Format: Protobuf, Column: offset + 1, Msg: msg}
+	return &ParseError{Format: Protobuf, Column: d.offset(at) + 1, Msg: msg}
 }
+
+// offset is where a part of the body starts. All end at its capacity, so their capacities tell.
+func (d *protobufDecoder) offset(part []byte) int { return cap(d.body) - cap(part) }
 
 // malformed is the error of a message whose next field cannot be read.
 func (d *protobufDecoder) malformed(message []byte) error { return d.fault(message, msgMalformed) }
@@ -141,10 +159,13 @@ func (d *protobufDecoder) family(message []byte) error {
 	}
 	family := d.startFamily(head)
 	for len(message) > 0 {
-		f, n := consumeField(message) // cannot fail: familyHead has read all fields
+		key, _, data, n := consumeField(message) // cannot fail: familyHead has read all fields
 		message = message[n:]
-		if f.key == familyMetric {
-			if err := d.readMetric(family, valueKeys[head.Type], f.data); err != nil {
+		if key == familyMetric {
+			if err := d.readMetric(family, valueKeys[head.Type], data); err != nil {
+				return err
+			}
+			if err := d.weigh(); err != nil {
 				return err
 			}
 		}
@@ -157,20 +178,20 @@ func (d *protobufDecoder) family(message []byte) error {
 func (d *protobufDecoder) familyHead(message []byte) (Family, error) {
 	head := Family{Type: Counter, First: None, last: None}
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return Family{}, d.malformed(message)
 		}
 		message = message[n:]
-		switch f.key {
+		switch key {
 		case familyName:
-			head.Name = view(f.data)
+			head.Name = view(data)
 		case familyHelp:
-			head.Help = view(f.data)
+			head.Help = view(data)
 		case familyUnit:
-			head.Unit = view(f.data)
+			head.Unit = view(data)
 		case familyType:
-			if number := uint32(f.scalar); number < uint32(len(metricTypes)) {
+			if number := uint32(scalar); number < uint32(len(metricTypes)) {
 				head.Type = metricTypes[number]
 			}
 		}
@@ -196,23 +217,23 @@ func (d *protobufDecoder) readMetric(family int32, valueKey uint64, message []by
 	d.metric = pendingMetric{series: series, lastExemplar: None}
 	mismatched := true
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
 		var err error
-		switch f.key {
+		switch key {
 		case metricLabel:
-			d.b.Labels, err = d.appendLabel(d.b.Labels, f.data)
+			err = d.appendLabel(&d.b.Labels, data)
 		case metricTimestampMs:
 			s := &d.b.Series[series]
-			s.TimestampMs, s.HasTimestamp = int64(f.scalar), true
+			s.TimestampMs, s.HasTimestamp = int64(scalar), true
 		case valueKey:
 			mismatched = false
-			err = d.value(f)
+			err = d.value(key, data)
 		case metricGauge, metricCounter, metricSummary, metricUntyped, metricHistogram:
-			err = d.aside().value(f)
+			err = d.aside().value(key, data)
 		}
 		if err != nil {
 			return err
@@ -238,7 +259,7 @@ func (d *protobufDecoder) finishMetric(exemplars int) {
 		b.Exemplars[i].Labels.End += base
 	}
 	b.Labels = append(b.Labels, scratch.exemplarLabels...)
-	scratch.exemplarLabels = reset(scratch.exemplarLabels)
+	scratch.exemplarLabels = scratch.exemplarLabels[:0]
 	if d.metric.hasNative {
 		d.finishNative()
 	}
@@ -248,10 +269,11 @@ func (d *protobufDecoder) finishMetric(exemplars int) {
 // like all others. It is made for the first such value of a push; clients send none.
 func (d *protobufDecoder) aside() *protobufDecoder {
 	if d.spare == nil {
-		d.spare = &protobufDecoder{b: new(Batch), body: d.body}
+		d.spare = &protobufDecoder{b: new(Batch), body: d.body, options: d.options}
 	}
 	b := d.spare.b
 	b.Reset()
+	b.body = d.b.body
 	b.scratch.protobuf.reset()
 	b.Series = append(b.Series, Series{Complex: None, Exemplar: None})
 	d.spare.metric = pendingMetric{lastExemplar: None}
@@ -259,38 +281,47 @@ func (d *protobufDecoder) aside() *protobufDecoder {
 }
 
 // appendLabel reads a LabelPair.
-func (d *protobufDecoder) appendLabel(labels []Label, message []byte) ([]Label, error) {
-	if label, ok := usualLabel(message); ok {
-		return append(labels, label), nil
+func (d *protobufDecoder) appendLabel(labels *[]LabelRef, message []byte) error {
+	if err := d.weigh(); err != nil {
+		return err
 	}
-	var label Label
+	if label, ok := d.usualLabel(message); ok {
+		*labels = append(*labels, label)
+		return nil
+	}
+	var label LabelRef
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, _, data, n := consumeField(message)
 		if n <= 0 {
-			return labels, d.malformed(message)
+			return d.malformed(message)
 		}
 		message = message[n:]
-		switch f.key {
+		switch key {
 		case labelName:
-			label.Name = view(f.data)
+			label.name = d.b.ref(view(data))
 		case labelValue:
-			label.Value = view(f.data)
+			label.value = d.b.ref(view(data))
 		}
 	}
-	return append(labels, label), nil
+	*labels = append(*labels, label)
+	return nil
 }
 
 // usualLabel reads a LabelPair as all clients write it: a name and then a value, both of less than 128 bytes.
-func usualLabel(message []byte) (Label, bool) {
+func (d *protobufDecoder) usualLabel(message []byte) (LabelRef, bool) {
 	if len(message) < 4 || message[0] != labelName || message[1] >= 0x80 {
-		return Label{}, false
+		return LabelRef{}, false
 	}
 	middle := 2 + int(message[1])
 	if middle+2 > len(message) || message[middle] != labelValue || message[middle+1] >= 0x80 ||
 		int(message[middle+1]) != len(message)-middle-2 {
-		return Label{}, false
+		return LabelRef{}, false
 	}
-	return Label{view(message[2:middle]), view(message[middle+2:])}, true
+	start := uint32(d.offset(message))
+	return LabelRef{
+		textRef{start + 2, uint32(message[1])},
+		textRef{start + uint32(middle) + 2, uint32(message[middle+1])},
+	}, true
 }
 
 // nativeExemplar reads an exemplar of a native histogram into the series' list.
@@ -310,19 +341,19 @@ func (d *protobufDecoder) exemplar(e *pendingExemplar, message []byte) error {
 		*e = pendingExemplar{labels: Range{Start: int32(len(scratch.exemplarLabels))}, present: true}
 	}
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
 		var err error
-		switch f.key {
+		switch key {
 		case exemplarLabel:
-			scratch.exemplarLabels, err = d.appendLabel(scratch.exemplarLabels, f.data)
+			err = d.appendLabel(&scratch.exemplarLabels, data)
 		case exemplarValue:
-			e.value = math.Float64frombits(f.scalar)
+			e.value = math.Float64frombits(scalar)
 		case exemplarTime:
-			err = d.timestamp(&e.time, f.data)
+			err = d.timestamp(&e.time, data)
 		}
 		if err != nil {
 			return err
@@ -364,16 +395,16 @@ type timestamp struct {
 func (d *protobufDecoder) timestamp(t *timestamp, message []byte) error {
 	t.present = true
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, _, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
-		switch f.key {
+		switch key {
 		case timeSeconds:
-			t.seconds = int64(f.scalar)
+			t.seconds = int64(scalar)
 		case timeNanos:
-			t.nanos = int32(f.scalar)
+			t.nanos = int32(scalar)
 		}
 	}
 	return nil

@@ -192,7 +192,7 @@ func dumpBatch(b *exposition.Batch) string {
 }
 
 func dumpSeries(b *exposition.Batch, kind exposition.Type, s exposition.Series) string {
-	text := dumpLabels(part(b.Labels, s.Labels))
+	text := dumpLabels(slices.Collect(b.LabelsIn(s.Labels)))
 	if s.HasTimestamp {
 		text += fmt.Sprintf(" @%d", s.TimestampMs)
 	}
@@ -239,7 +239,7 @@ func dumpHistogramValue(b *exposition.Batch, h exposition.HistogramValue) string
 func dumpExemplars(b *exposition.Batch, first int32) (text string) {
 	for i := first; i != exposition.None; i = b.Exemplars[i].Next {
 		e := b.Exemplars[i]
-		text += " # " + dumpLabels(part(b.Labels, e.Labels)) + " " + float(e.Value)
+		text += " # " + dumpLabels(slices.Collect(b.LabelsIn(e.Labels))) + " " + float(e.Value)
 		if e.HasTimestamp {
 			text += fmt.Sprintf(" @%d", e.TimestampNs)
 		}

@@ -164,6 +164,7 @@ var protobufAccepted = []struct {
 	{"groups as deep as allowed", family(bytes.Repeat(tag(9, protowire.StartGroupType), 100), bytes.Repeat(tag(9, protowire.EndGroupType), 100), text(1, "c"), one()), `counter "c" help="" unit=""` + "\n  {} 1"},
 	{"other wire types", family(varint(1, 7), text(3, "x"), varint(4, 0), text(1, "c"), one(text(6, "1"), varint(1, 0), message(3, varint(1, 5)))), `counter "c" help="" unit=""` + "\n  {} 1"},
 	{"a gauge has no exemplar", family(text(1, "g"), varint(3, 1), message(4, message(2, text(2, "\xff"), text(3, "\xff"), double(1, 1)))), `gauge "g" help="" unit=""` + "\n  {} 1"},
+	{"numbers of one to ten bytes", family(text(1, "c"), one(varint(6, 0x7f)), one(varint(6, 0x80)), one(varint(6, 0x3fff)), one(varint(6, 0x4000)), one(varint(6, math.MaxInt64))), `counter "c" help="" unit=""` + "\n  {} @127 1\n  {} @128 1\n  {} @16383 1\n  {} @16384 1\n  {} @9223372036854775807 1"},
 	{"long spellings of numbers", slices.Concat([]byte{0x98, 0x80, 0x00}, []byte{0x8a, 0x80, 0x00, 0x81, 0x00, 'c'}, []byte{0x98, 0x00, 0x81, 0x80, 0x00}, message(4, message(2, double(1, 1)))), `gauge "c" help="" unit=""` + "\n  {} 1"},
 }
 

@@ -53,28 +53,28 @@ const (
 )
 
 // value reads the value of a Metric, or a part of it.
-func (d *protobufDecoder) value(f field) error {
-	switch f.key {
+func (d *protobufDecoder) value(key uint64, data []byte) error {
+	switch key {
 	case metricCounter:
-		return d.counter(f.data)
+		return d.counter(data)
 	case metricSummary:
-		return d.summary(f.data)
+		return d.summary(data)
 	case metricHistogram:
-		return d.histogram(f.data)
+		return d.histogram(data)
 	default: // Gauge and Untyped look the same
-		return d.number(f.data)
+		return d.number(data)
 	}
 }
 
 func (d *protobufDecoder) number(message []byte) error {
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, _, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
-		if f.key == numberValue {
-			d.b.Series[d.metric.series].Value = math.Float64frombits(f.scalar)
+		if key == numberValue {
+			d.b.Series[d.metric.series].Value = math.Float64frombits(scalar)
 		}
 	}
 	return nil
@@ -82,19 +82,19 @@ func (d *protobufDecoder) number(message []byte) error {
 
 func (d *protobufDecoder) counter(message []byte) error {
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
 		var err error
-		switch f.key {
+		switch key {
 		case numberValue:
-			d.b.Series[d.metric.series].Value = math.Float64frombits(f.scalar)
+			d.b.Series[d.metric.series].Value = math.Float64frombits(scalar)
 		case counterExemplar:
-			err = d.exemplar(&d.metric.exemplar, f.data)
+			err = d.exemplar(&d.metric.exemplar, data)
 		case counterCreated:
-			err = d.timestamp(&d.metric.created, f.data)
+			err = d.timestamp(&d.metric.created, data)
 		}
 		if err != nil {
 			return err
@@ -109,22 +109,22 @@ func (d *protobufDecoder) summary(message []byte) error {
 		i = d.b.addSummary(d.metric.series)
 	}
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
 		var err error
 		s := &d.b.Summaries[i]
-		switch f.key {
+		switch key {
 		case summaryCount:
-			s.Count, s.HasCount = f.scalar, true
+			s.Count, s.HasCount = scalar, true
 		case summarySum:
-			s.Sum, s.HasSum = math.Float64frombits(f.scalar), true
+			s.Sum, s.HasSum = math.Float64frombits(scalar), true
 		case summaryQuantile:
-			err = d.quantile(i, f.data)
+			err = d.quantile(i, data)
 		case summaryCreated:
-			err = d.timestamp(&d.metric.created, f.data)
+			err = d.timestamp(&d.metric.created, data)
 		}
 		if err != nil {
 			return err
@@ -136,20 +136,20 @@ func (d *protobufDecoder) summary(message []byte) error {
 func (d *protobufDecoder) quantile(summary int32, message []byte) error {
 	var quantile, value float64
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, _, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
-		switch f.key {
+		switch key {
 		case quantileQuantile:
-			quantile = math.Float64frombits(f.scalar)
+			quantile = math.Float64frombits(scalar)
 		case quantileValue:
-			value = math.Float64frombits(f.scalar)
+			value = math.Float64frombits(scalar)
 		}
 	}
 	d.b.addQuantile(summary, quantile, value)
-	return nil
+	return d.weigh()
 }
 
 func (d *protobufDecoder) histogram(message []byte) error {
@@ -158,28 +158,28 @@ func (d *protobufDecoder) histogram(message []byte) error {
 		i = d.b.addHistogram(d.metric.series)
 	}
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
 		var err error
 		h := &d.b.Histograms[i]
-		switch f.key {
+		switch key {
 		case histogramCount:
-			h.Count, h.HasCount = f.scalar, true
+			h.Count, h.HasCount = scalar, true
 		case histogramCountFloat:
-			h.CountFloat, h.HasCount = math.Float64frombits(f.scalar), true
+			h.CountFloat, h.HasCount = math.Float64frombits(scalar), true
 		case histogramSum:
-			h.Sum, h.HasSum = math.Float64frombits(f.scalar), true
+			h.Sum, h.HasSum = math.Float64frombits(scalar), true
 		case histogramBucket:
-			err = d.bucket(i, f.data)
+			err = d.bucket(i, data)
 		case histogramCreated:
-			err = d.timestamp(&d.metric.created, f.data)
+			err = d.timestamp(&d.metric.created, data)
 		case histogramExemplar:
-			err = d.nativeExemplar(f.data)
+			err = d.nativeExemplar(data)
 		default:
-			err = d.nativeField(h, f)
+			message, err = d.nativeField(h, key, scalar, data, message)
 		}
 		if err != nil {
 			return err
@@ -189,23 +189,23 @@ func (d *protobufDecoder) histogram(message []byte) error {
 }
 
 func (d *protobufDecoder) bucket(histogram int32, message []byte) error {
-	bucket := Bucket{Exemplar: None}
+	bucket := d.b.addBucket(histogram)
 	var exemplar pendingExemplar
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
 			return d.malformed(message)
 		}
 		message = message[n:]
-		switch f.key {
+		switch key {
 		case bucketCount:
-			bucket.Count = f.scalar
+			bucket.Count = scalar
 		case bucketCountFloat:
-			bucket.CountFloat = math.Float64frombits(f.scalar)
+			bucket.CountFloat = math.Float64frombits(scalar)
 		case bucketUpperBound:
-			bucket.UpperBound = math.Float64frombits(f.scalar)
+			bucket.UpperBound = math.Float64frombits(scalar)
 		case bucketExemplar:
-			if err := d.exemplar(&exemplar, f.data); err != nil {
+			if err := d.exemplar(&exemplar, data); err != nil {
 				return err
 			}
 		}
@@ -213,43 +213,50 @@ func (d *protobufDecoder) bucket(histogram int32, message []byte) error {
 	if exemplar.present {
 		bucket.Exemplar = d.addExemplar(exemplar)
 	}
-	d.b.addBucket(histogram, bucket)
-	return nil
+	return d.weigh()
 }
 
-// nativeField reads a field of the native part of a histogram. Any such field makes the histogram have one; whether it
-// is a native histogram is not for the decoder to say.
-func (d *protobufDecoder) nativeField(h *HistogramValue, f field) (err error) {
+// nativeField reads a field of the native part of a histogram, and returns what is left of the message after it. Any such
+// field makes the histogram have one; whether it is a native histogram is not for the decoder to say.
+func (d *protobufDecoder) nativeField(
+	h *HistogramValue, key, scalar uint64, data, message []byte,
+) (rest []byte, err error) {
 	negative := &d.b.scratch.protobuf
-	switch f.key {
+	switch key {
 	case nativeSchema:
-		d.native(h).Schema = int32(zigZag(f.scalar & math.MaxUint32))
+		d.native(h).Schema = int32(zigZag(scalar & math.MaxUint32))
 	case nativeZeroThreshold:
-		d.native(h).ZeroThreshold = math.Float64frombits(f.scalar)
+		d.native(h).ZeroThreshold = math.Float64frombits(scalar)
 	case nativeZeroCount:
-		d.native(h).ZeroCount = f.scalar
+		d.native(h).ZeroCount = scalar
 	case nativeZeroCountFloat:
-		d.native(h).ZeroCountFloat = math.Float64frombits(f.scalar)
+		d.native(h).ZeroCountFloat = math.Float64frombits(scalar)
 	case nativeNegativeSpan:
 		d.native(h)
-		negative.spans, err = d.appendSpan(negative.spans, f.data)
-	case nativeNegativeDelta, nativeNegativeDeltasPacked:
+		negative.spans, err = d.appendSpan(negative.spans, data)
+	case nativeNegativeDelta:
 		d.native(h)
-		negative.deltas, err = d.appendDeltas(negative.deltas, f)
+		return d.appendDeltas(&negative.deltas, key, scalar, message)
+	case nativeNegativeDeltasPacked:
+		d.native(h)
+		err = d.appendPackedDeltas(&negative.deltas, data)
 	case nativeNegativeCount, nativeNegativeCountsPacked:
 		d.native(h)
-		negative.counts, err = d.appendCounts(negative.counts, f)
+		err = d.appendCounts(&negative.counts, key, scalar, data)
 	case nativePositiveSpan:
 		d.native(h)
-		d.b.Spans, err = d.appendSpan(d.b.Spans, f.data)
-	case nativePositiveDelta, nativePositiveDeltasPacked:
+		d.b.Spans, err = d.appendSpan(d.b.Spans, data)
+	case nativePositiveDelta:
 		d.native(h)
-		d.b.Deltas, err = d.appendDeltas(d.b.Deltas, f)
+		return d.appendDeltas(&d.b.Deltas, key, scalar, message)
+	case nativePositiveDeltasPacked:
+		d.native(h)
+		err = d.appendPackedDeltas(&d.b.Deltas, data)
 	case nativePositiveCount, nativePositiveCountsPacked:
 		d.native(h)
-		d.b.Counts, err = d.appendCounts(d.b.Counts, f)
+		err = d.appendCounts(&d.b.Counts, key, scalar, data)
 	}
-	return err
+	return message, err
 }
 
 // native is the native part of the histogram. If there is none yet, it begins where the pools end.
@@ -270,49 +277,71 @@ func (d *protobufDecoder) native(h *HistogramValue) *NativeBuckets {
 func (d *protobufDecoder) appendSpan(spans []Span, message []byte) ([]Span, error) {
 	var span Span
 	for len(message) > 0 {
-		f, n := consumeField(message)
+		key, scalar, _, n := consumeField(message)
 		if n <= 0 {
 			return spans, d.malformed(message)
 		}
 		message = message[n:]
-		switch f.key {
+		switch key {
 		case spanOffset:
-			span.Offset = int32(zigZag(f.scalar & math.MaxUint32))
+			span.Offset = int32(zigZag(scalar & math.MaxUint32))
 		case spanLength:
-			span.Length = uint32(f.scalar)
+			span.Length = uint32(scalar)
 		}
 	}
-	return append(spans, span), nil
+	return append(spans, span), d.weigh()
 }
 
-// appendDeltas appends one delta, or all of a packed field: then a byte of body can become a delta of eight.
-func (d *protobufDecoder) appendDeltas(deltas []int64, f field) ([]int64, error) {
-	if f.key&7 == wireVarint {
-		return append(deltas, zigZag(f.scalar)), nil
+// appendDeltas appends a delta that was read, and those that follow it under the same key: clients write one to a field,
+// all in a row. It returns what is left of the message, and leaves a delta of more than two bytes to be read as any field.
+func (d *protobufDecoder) appendDeltas(deltas *[]int64, key, scalar uint64, message []byte) (rest []byte, err error) {
+	*deltas = append(*deltas, zigZag(scalar))
+	err = d.weigh()
+	pos := 0
+	for err == nil && pos < len(message) && uint64(message[pos]) == key {
+		delta, n := consumeShortVarint(message[pos+1:])
+		if n == 0 {
+			break
+		}
+		*deltas = append(*deltas, zigZag(delta))
+		pos += 1 + n
+		err = d.weigh()
 	}
-	for packed := f.data; len(packed) > 0; {
+	return message[pos:], err
+}
+
+// appendPackedDeltas appends all deltas of a packed field: a byte of body can become a delta of eight.
+func (d *protobufDecoder) appendPackedDeltas(deltas *[]int64, packed []byte) error {
+	for len(packed) > 0 {
 		delta, n := consumeVarint(packed)
 		if n <= 0 {
-			return deltas, d.malformed(packed)
+			return d.malformed(packed)
 		}
-		deltas, packed = append(deltas, zigZag(delta)), packed[n:]
+		*deltas, packed = append(*deltas, zigZag(delta)), packed[n:]
+		if err := d.weigh(); err != nil {
+			return err
+		}
 	}
-	return deltas, nil
+	return nil
 }
 
 // appendCounts appends one count, or all of a packed field.
-func (d *protobufDecoder) appendCounts(counts []float64, f field) ([]float64, error) {
-	if f.key&7 == wireFixed64 {
-		return append(counts, math.Float64frombits(f.scalar)), nil
+func (d *protobufDecoder) appendCounts(counts *[]float64, key, scalar uint64, data []byte) error {
+	if key&7 == wireFixed64 {
+		*counts = append(*counts, math.Float64frombits(scalar))
+		return d.weigh()
 	}
-	for packed := f.data; len(packed) > 0; {
+	for packed := data; len(packed) > 0; {
 		count, n := consumeFixed64(packed)
 		if n <= 0 {
-			return counts, d.malformed(packed)
+			return d.malformed(packed)
 		}
-		counts, packed = append(counts, math.Float64frombits(count)), packed[n:]
+		*counts, packed = append(*counts, math.Float64frombits(count)), packed[n:]
+		if err := d.weigh(); err != nil {
+			return err
+		}
 	}
-	return counts, nil
+	return nil
 }
 
 // finishNative ends the positive side of the native histogram read last and puts the negative side after it.

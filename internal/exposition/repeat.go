@@ -11,12 +11,22 @@ import "math"
 type repeat struct {
 	known  bool
 	labels string // what stood between the braces, less the boundary label
+
+	// The bounds that followed the first one of a series, since those of the next series mostly are the same.
+	bounds [16]writtenBound
+	next   int // index of the one to expect
+}
+
+// writtenBound is a bound as it was written, with the quote and brace after it.
+type writtenBound struct {
+	text  string
+	bound float64
 }
 
 // note remembers what stood between the braces of a line. Its last label is to be the boundary label with that value,
 // unless its name is empty. What is written in an unusual way is not worth remembering.
 func (r *repeat) note(text, boundary, value string) {
-	r.known = false
+	r.known, r.next = false, 0
 	if boundary != "" {
 		rest := len(text) - len(boundary) - len(value) - len(`=""`)
 		if rest < 0 || text[rest:rest+len(boundary)] != boundary || text[len(text)-len(value)-1:len(text)-1] != value {
@@ -51,19 +61,34 @@ func (r *repeat) read(data []byte, pos int, boundary string) (bound float64, end
 		}
 		pos++
 	}
-	return readBound(data, pos, boundary)
+	return r.readBound(data, pos, boundary)
 }
 
 // readBound reads the boundary label and the closing brace that must follow.
-func readBound(data []byte, pos int, boundary string) (bound float64, end int, ok bool) {
+func (r *repeat) readBound(data []byte, pos int, boundary string) (bound float64, end int, ok bool) {
 	start := pos + len(boundary) + len(`="`)
 	if start >= len(data) || view(data[pos:pos+len(boundary)]) != boundary || data[start-2] != '=' || data[start-1] != '"' {
 		return 0, 0, false
 	}
-	end = plainEnd(data, start)
-	if end+1 >= len(data) || data[end] != '"' || data[end+1] != '}' {
+	var expected *writtenBound
+	if r.next < len(r.bounds) {
+		expected = &r.bounds[r.next]
+		r.next++
+		if n := len(expected.text); n > 0 && n <= len(data)-start && view(data[start:start+n]) == expected.text {
+			return expected.bound, start + n, true
+		}
+	}
+	var err error
+	if bound, end = readDecimal(data, start); end == start || end == len(data) || data[end] != '"' {
+		end = plainEnd(data, start)
+		bound, err = parseOther(view(data[start:end]))
+	}
+	if err != nil || end+1 >= len(data) || data[end] != '"' || data[end+1] != '}' {
 		return 0, 0, false
 	}
-	bound, err := parseFloat(view(data[start:end]))
-	return bound, end + 2, err == nil
+	end += len(`"}`)
+	if expected != nil {
+		*expected = writtenBound{view(data[start:end]), bound}
+	}
+	return bound, end, true
 }

@@ -6,8 +6,8 @@ package exposition
 import (
 	"bytes"
 	"errors"
+	"math"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -207,11 +207,21 @@ var errFloat = errors.New("not a decimal number")
 // parseFloat reads a float as Go spells them, less hexadecimal and underscored ones, as both text formats do. A number
 // beyond the range of a float64 is an error.
 func parseFloat(token string) (float64, error) {
-	if v, ok := parseShortDecimal(token); ok {
+	if v, end := readDecimal(viewBytes(token), 0); end == len(token) && end > 0 {
 		return v, nil
 	}
-	if strings.ContainsAny(token, "pP_") {
-		return 0, errFloat
+	return parseOther(token)
+}
+
+// parseOther is parseFloat for what readDecimal does not read.
+func parseOther(token string) (float64, error) {
+	if token == "+Inf" { // the last bucket of every histogram
+		return math.Inf(1), nil
+	}
+	for i := range len(token) {
+		if c := token[i]; c == 'p' || c == 'P' || c == '_' {
+			return 0, errFloat
+		}
 	}
 	return strconv.ParseFloat(token, 64)
 }
@@ -219,28 +229,41 @@ func parseFloat(token string) (float64, error) {
 // exactDigits is the number of decimal digits that a float64 always holds exactly.
 const exactDigits = 15
 
-// powersOfTen are those that parseShortDecimal divides by. All are exact.
+// powersOfTen are those that readDecimal divides by. All are exact.
 var powersOfTen = [exactDigits + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// parseShortDecimal reads the likes of 12 and -0.25: up to 15 digits, of which some may follow a point. Such a number is
-// the quotient of two integers that a float64 holds exactly, so that one division rounds it correctly.
-func parseShortDecimal(token string) (float64, bool) {
-	digits, sign := token, 1.0
-	if digits != "" && digits[0] == '-' {
-		digits, sign = digits[1:], -1
+// readDecimal reads the likes of 12 and -0.25 at pos: up to 15 digits, of which some may follow a point. Such a number is
+// the quotient of two integers that a float64 holds exactly, so that one division rounds it correctly. It returns where the
+// number ends, which is at pos if there is none or a longer one. What follows may make it another number.
+func readDecimal(data []byte, pos int) (v float64, end int) {
+	first, sign := pos, 1.0
+	if pos < len(data) && data[pos] == '-' {
+		first, sign = pos+1, -1
 	}
-	if digits == "" || len(digits) > exactDigits {
-		return 0, false
+	mantissa, point := readDigits(0, data, first)
+	digits, places := point-first, 0
+	end = point
+	if point < len(data) && data[point] == '.' {
+		mantissa, end = readDigits(mantissa, data, point+1)
+		places = end - point - 1
+		digits += places
 	}
-	mantissa, places := int64(0), 0
-	for i := range len(digits) {
-		if c := digits[i]; '0' <= c && c <= '9' {
-			mantissa = mantissa*10 + int64(c-'0')
-		} else if c == '.' && places == 0 && len(digits) > 1 {
-			places = len(digits) - i
-		} else {
-			return 0, false
-		}
+	if digits == 0 || digits > exactDigits {
+		return 0, pos
 	}
-	return sign * float64(mantissa) / powersOfTen[max(places-1, 0)], true
+	v = sign * float64(mantissa)
+	if places > 0 {
+		v /= powersOfTen[places]
+	}
+	return v, end
+}
+
+// readDigits appends the decimal digits from pos on to a number, and returns it with the position after them. The number
+// is of no use if there are more than fit.
+func readDigits(number int64, data []byte, pos int) (result int64, end int) {
+	for pos < len(data) && data[pos]-'0' <= 9 {
+		number = number*10 + int64(data[pos]-'0')
+		pos++
+	}
+	return number, pos
 }

@@ -36,7 +36,7 @@ type textDecoder struct {
 	bound     float64 // value of its boundary label; NaN without
 	bare      bool    // no label name of it has a quoted part
 	before    Range   // the labels of the line before if that was true there: the names to expect
-	asBefore  bool    // all labels of the current line so far have the names of those
+	expected  int32   // number of labels that were read as expected
 	lastMulti int32   // the histogram or summary series read last; None before the first
 	repeat    repeat  // of lastMulti
 
@@ -55,10 +55,16 @@ const (
 
 // decodeText reads the text format 0.0.4, with quoted names as in 1.0.0 if the options say so.
 func decodeText(b *Batch, body []byte, o Options) error {
-	b.expect(body)
+	b.ValidValues = true
 	d := textDecoder{b: b, data: body, utf8Names: o.UTF8Names, family: None, lastMulti: None}
 	for {
 		more, err := d.readLine()
+		if d.line == expectAfter {
+			b.expect(body, d.pos)
+		}
+		if err == nil {
+			err = o.weigh(b, d.line)
+		}
 		if err != nil {
 			return err
 		}
@@ -66,9 +72,7 @@ func decodeText(b *Batch, body []byte, o Options) error {
 			break
 		}
 	}
-	for i := range b.Histograms {
-		b.unifyCounts(&b.Histograms[i])
-	}
+	b.unifyCounts()
 	return nil
 }
 
@@ -119,7 +123,11 @@ func (d *textDecoder) readComment() error {
 // readCommentName reads the metric name in a HELP or TYPE line. It returns true if the line ends there, as it may.
 func (d *textDecoder) readCommentName() (bool, error) {
 	start := d.pos
-	name, bare, err := d.readName(metricNameEnd(d.data, start), "metric")
+	end := start + len(d.bareName)
+	if !d.repeatsName() { // The TYPE line mostly follows the HELP line.
+		end = metricNameEnd(d.data, start)
+	}
+	name, bare, err := d.readName(end, "metric")
 	switch {
 	case err != nil:
 		return true, err
@@ -289,7 +297,10 @@ func (d *textDecoder) findFamily(name string) (int32, part) {
 	} else if n, ok := strings.CutSuffix(name, "_bucket"); ok {
 		base = n
 	}
-	family, ok := d.b.family(base)
+	family, ok := d.family, true
+	if d.family == None || d.b.Families[d.family].Name != base { // The lines of a histogram mostly follow each other.
+		family, ok = d.b.family(base)
+	}
 	if !ok {
 		return None, whole
 	}

@@ -12,7 +12,7 @@ import (
 // readSample reads a line with a sample: name{labels} value timestamp, or {name,labels} value timestamp.
 func (d *textDecoder) readSample() error {
 	d.labels = int32(len(d.b.Labels))
-	d.asBefore, d.bare = true, true
+	d.bare, d.expected = true, 0
 	d.bound = math.NaN()
 	named := d.data[d.pos] != '{'
 	if named {
@@ -90,13 +90,9 @@ func (d *textDecoder) repeatsName() bool {
 func (d *textDecoder) readLabels(named bool) error {
 	nameInBraces, opening := !named, d.pos
 	d.boundaries, d.boundText = 0, ""
+	d.pos = d.b.readExpected(d.data, d.pos, d.before)
+	d.expected = int32(len(d.b.Labels)) - d.labels
 	for {
-		if name := d.repeatedLabelName(); name != "" {
-			if err := d.readKnownLabel(name); err != nil {
-				return err
-			}
-			continue
-		}
 		d.pos = skipBlanks(d.data, d.pos)
 		if d.pos < len(d.data) && d.data[d.pos] == '}' {
 			if !named {
@@ -136,32 +132,6 @@ func (d *textDecoder) readLabels(named bool) error {
 	}
 }
 
-// repeatedLabelName returns the name of the next label if it is that of the label in its place in the line before, as it
-// mostly is. Such a name needs no check.
-func (d *textDecoder) repeatedLabelName() string {
-	i := d.before.Start + int32(len(d.b.Labels)) - d.labels
-	if !d.asBefore || i >= d.before.End {
-		return ""
-	}
-	name := d.b.Labels[i].Name
-	rest := d.data[d.pos:]
-	if len(name) >= len(rest) || rest[len(name)] != '=' || view(rest[:len(name)]) != name {
-		return ""
-	}
-	return name
-}
-
-// readKnownLabel reads a label whose name repeatedLabelName has found.
-func (d *textDecoder) readKnownLabel(name string) error {
-	d.pos += len(name)
-	value, err := d.readLabelValue()
-	if err != nil {
-		return err
-	}
-	d.b.Labels = append(d.b.Labels, Label{name, value})
-	return d.endLabel(value)
-}
-
 // enterFamilyInBraces is enterFamily for a name among the labels, which a comma or the closing brace must follow.
 func (d *textDecoder) enterFamilyInBraces(at int, name string, bare bool) error {
 	switch c := d.data[d.pos]; c {
@@ -189,8 +159,8 @@ func (d *textDecoder) readLabel(at int, name string, bare bool) error {
 	if name == d.boundary {
 		return d.readBoundaryLabel(name)
 	}
-	d.asBefore, d.bare = false, d.bare && bare
-	d.b.Labels = append(d.b.Labels, Label{Name: name})
+	d.bare = d.bare && bare
+	d.b.Labels = append(d.b.Labels, LabelRef{name: d.b.ref(name)})
 	if d.b.repeatedLabel(d.labels) {
 		return d.fail(at, "duplicate label names for metric %q", d.familyName())
 	}
@@ -198,7 +168,7 @@ func (d *textDecoder) readLabel(at int, name string, bare bool) error {
 	if err != nil {
 		return err
 	}
-	d.b.Labels[len(d.b.Labels)-1].Value = value
+	d.b.Labels[len(d.b.Labels)-1].value = d.b.ref(value)
 	return d.endLabel(value)
 }
 
@@ -262,16 +232,20 @@ func (d *textDecoder) readLabelValue() (string, error) {
 
 // readValue reads the value, stores it in the series and reads the timestamp if there is one.
 func (d *textDecoder) readValue(series int32) error {
-	d.expectLabels(d.b.Series[series].Labels)
+	d.before = expected(d.b.Series[series].Labels, d.bare)
 	start := d.pos
-	d.pos = tokenEnd(d.data, d.pos)
-	if d.pos == len(d.data) {
-		return d.failEnd()
+	var err error
+	value, end := readDecimal(d.data, start)
+	if end == start || tokenEnd(d.data, end) != end {
+		end = tokenEnd(d.data, start)
+		value, err = parseOther(view(d.data[start:end]))
 	}
-	token := view(d.data[start:d.pos])
-	value, err := parseFloat(token)
-	if err != nil {
-		return d.fail(start, "expected float as value, got %q", token)
+	d.pos = end
+	switch {
+	case end == len(d.data):
+		return d.failEnd()
+	case err != nil:
+		return d.fail(start, "expected float as value, got %q", d.data[start:end])
 	}
 	s := &d.b.Series[series]
 	switch d.boundary {
@@ -292,15 +266,6 @@ func (d *textDecoder) readValue(series int32) error {
 	}
 }
 
-// expectLabels makes the names of these labels the ones that the next line is expected to have. Beyond fewLabels there
-// are none, as from there on repeatedLabel is to be asked about each.
-func (d *textDecoder) expectLabels(labels Range) {
-	if !d.bare {
-		labels = Range{}
-	}
-	d.before = Range{labels.Start, min(labels.End, labels.Start+fewLabels)}
-}
-
 // enterSeries returns the series that the sample belongs to: a new one unless it is part of a histogram or summary that
 // other lines have begun.
 func (d *textDecoder) enterSeries() int32 {
@@ -312,9 +277,8 @@ func (d *textDecoder) enterSeries() int32 {
 		d.lastMulti = int32(len(d.b.Series))
 	}
 	i := d.b.addSeries(d.family)
-	s := &d.b.Series[i]
-	s.Labels = Range{d.labels, int32(len(d.b.Labels))}
-	s.Line = int32(d.line)
+	d.b.setLabels(i, Range{d.labels, int32(len(d.b.Labels))}, d.before, d.expected)
+	d.b.Series[i].Line = int32(d.line)
 	switch d.boundary {
 	case "":
 	case "quantile":
@@ -355,10 +319,14 @@ func (d *textDecoder) storeInHistogram(at int, histogram int32, value float64) e
 		h.Count, h.HasCount = n, true
 	case d.part == count:
 		h.CountFloat, h.HasCount = value, true
+		d.b.scratch.floatCounts = true
 	case isWhole:
-		d.b.addBucket(histogram, Bucket{UpperBound: d.bound, Count: n, Exemplar: None})
+		u := d.b.addBucket(histogram)
+		u.UpperBound, u.Count = d.bound, n
 	default:
-		d.b.addBucket(histogram, Bucket{UpperBound: d.bound, CountFloat: value, Exemplar: None})
+		u := d.b.addBucket(histogram)
+		u.UpperBound, u.CountFloat = d.bound, value
+		d.b.scratch.floatCounts = true
 	}
 	return nil
 }
@@ -385,14 +353,29 @@ func (d *textDecoder) readTimestamp(s *Series) error {
 }
 
 // unifyCounts makes all counts of a histogram floats if one is, as a float histogram has them.
-func (b *Batch) unifyCounts(h *HistogramValue) {
+func (b *Batch) unifyCounts() {
+	if !b.scratch.floatCounts {
+		return
+	}
+	for i := range b.Histograms {
+		h := &b.Histograms[i]
+		if b.hasFloatCount(h) {
+			b.makeCountsFloats(h)
+		}
+	}
+}
+
+// hasFloatCount tells whether any count of the histogram is no whole number.
+func (b *Batch) hasFloatCount(h *HistogramValue) bool {
 	anyFloat := h.CountFloat != 0
 	for i := h.FirstBucket; i != None && !anyFloat; i = b.Buckets[i].Next {
 		anyFloat = b.Buckets[i].CountFloat != 0
 	}
-	if !anyFloat {
-		return
-	}
+	return anyFloat
+}
+
+// makeCountsFloats makes all counts of the histogram floats.
+func (b *Batch) makeCountsFloats(h *HistogramValue) {
 	if h.CountFloat == 0 {
 		h.Count, h.CountFloat = 0, float64(h.Count)
 	}

@@ -22,6 +22,11 @@ import (
 // acceptedTexts are bodies with their series, written as series does. A Pushgateway reads them so, whichever names may
 // be UTF-8.
 var acceptedTexts = []struct{ name, body, want string }{
+	{
+		"bounds as in the series before, and others", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\nh_bucket{x=\"a\",le=\"2\"} 2\nh_bucket{x=\"a\",le=\"3\"} 3\nh_bucket{x=\"b\",le=\"1\"} 4\nh_bucket{x=\"b\",le=\"20\"} 5\nh_bucket{x=\"b\",le=\"3\"} 6\nh_bucket{x=\"b\",le=\"4\"} 7\nh_bucket{x=\"c\",le=\"1\"} 8\nh_bucket{x=\"c\",le=\"20\"} 9\n",
+		`histogram h {x="a"} le1:1 le2:2 le3:3 {x="b"} le1:4 le20:5 le3:6 le4:7 {x="c"} le1:8 le20:9`,
+	},
+	{"only a suffix for a name", "_count 1\n", "unknown _count {} 1"},
 	{"nothing", "", ""},
 	{"only blanks, without line feed", " \t", ""},
 	{"empty lines", "\n\n \n", ""},
@@ -43,6 +48,11 @@ var acceptedTexts = []struct{ name, body, want string }{
 		"labels as before, and others", "a{x=\"1\",y=\"2\"} 1\na{x=\"3\",y=\"4\"} 2\na{x=\"5\"} 3\na{xy=\"6\"} 4\na{y=\"7\",x=\"8\"} 5\n",
 		`unknown a {x="1",y="2"} 1 {x="3",y="4"} 2 {x="5"} 3 {xy="6"} 4 {y="7",x="8"} 5`,
 	},
+	{
+		"labels as before, written otherwise", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\", y=\"2\"} 2\na{x=\"\\\\\",y=\"\u00e9\"} 3\na{x=\"1\" ,y=\"2\",} 4\na{\"x\"=\"1\",y=\"2\"} 5\na{x=\"1\",y=\"2\",z=\"3\"} 6\n",
+		`unknown a {x="1",y="2"} 1 {x="1",y="2"} 2 {x="\\",y="é"} 3 {x="1",y="2"} 4 {x="1",y="2"} 5 {x="1",y="2",z="3"} 6`,
+	},
+	{"labels as before in braces", "a{x=\"1\",y=\"2\"} 1\n{x=\"3\",y=\"4\",b} 2\n{x=\"5\",a,y=\"6\"} 3\n", `unknown a {x="1",y="2"} 1 {x="5",y="6"} 3; unknown b {x="3",y="4"} 2`},
 	{"label that becomes structure", "a{le=\"1\"} 1\n# TYPE h histogram\nh_bucket{le=\"2\"} 3\n", `unknown a {le="1"} 1; histogram h {} le2:3`},
 	{"le and quantile without structure", "a{le=\"x\",quantile=\"y\"} 1\n", `unknown a {le="x",quantile="y"} 1`},
 	{
@@ -52,6 +62,8 @@ var acceptedTexts = []struct{ name, body, want string }{
 	{"negative zero", "a -0\n", "unknown a {} -0"},
 	{"more digits than a float has", "a 12345678901234567890.123456789\n", "unknown a {} 1.2345678901234567e+19"},
 	{"decimals", "a 123456789012.345\na -0.1\na 5.\na .5\na 999999999999999\na 71307554181721.740\n", "unknown a {} 1.23456789012345e+11 {} -0.1 {} 5 {} 0.5 {} 9.99999999999999e+14 {} 7.130755418172173e+13"},
+	{"decimals and others alike", "a 1e3\na 1.5E-1\na 1234567890123456\na 123456789012345.6\na 0.000000000000001\na -.5\na -0.0\na 00000000000000000000012\na 1.2\t3\n", "unknown a {} 1000 {} 0.15 {} 1.234567890123456e+15 {} 1.234567890123456e+14 {} 1e-15 {} -0.5 {} -0 {} 12 {} 1.2@3"},
+	{"decimals as bounds", "# TYPE h histogram\nh_bucket{le=\"0.5\"} 1\nh_bucket{le=\"1e3\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_bucket{le=\"-.5\"} 0\n", "histogram h {} le0.5:1 le1000:2 le+Inf:3 le-0.5:0"},
 	{"timestamps", "a 1 0\na 2 -5\na 3\t+7\n", "unknown a {} 1@0 {} 2@-5 {} 3@7"},
 	{"HELP", "# HELP a one \\\\ two\\nthree \\\" \xff\r\na 1\n", "unknown a \"one \\\\ two\\nthree \\\" \\xff\\r\" {} 1"},
 	{"HELP and TYPE without text", "# HELP a\n# TYPE a\n# HELP a \n# TYPE a \t\na 1\n", "unknown a {} 1"},
@@ -178,6 +190,11 @@ var refusedTexts = []struct{ name, body, want string }{
 	{"reserved label in quotes", "a{\"__name__\"=\"b\"} 1\n", `1:3: label name "__name__" is reserved`},
 	{"label twice", "a{x=\"1\",x=\"2\"} 1\n", `1:9: duplicate label names for metric "a"`},
 	{"label twice after a line with the same names", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",y=\"2\",x=\"3\"} 1\n", `2:15: duplicate label names for metric "a"`},
+	{"label twice among those as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",x=\"2\"} 1\n", `2:9: duplicate label names for metric "a"`},
+	{"no comma among labels as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\"y=\"2\"} 1\n", `2:8: unexpected end of label value "1"`},
+	{"ends among labels as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\"", "2:8: unexpected end of input stream"},
+	{"ends after = as before", "a{x=\"1\",y=\"2\"} 1\na{x=", "2:5: unexpected end of input stream"},
+	{"ends after a quote as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"", "2:6: unexpected end of input stream"},
 	{"label twice before the name", "b 1\n{x=\"1\",x=\"2\",a} 1\n", `2:8: duplicate label names for metric "b"`},
 	{"bad escape in label value", `a{x="\t"} 1` + "\n", `1:6: invalid escape sequence '\t'`},
 	{"line feed in label value", "a{x=\"1\n\"} 1\n", `1:7: label value "1" contains unescaped new-line`},
@@ -188,6 +205,12 @@ var refusedTexts = []struct{ name, body, want string }{
 	{"bad quantile", "# TYPE s summary\ns{quantile=\"\"} 1\n", `2:12: expected float as value for 'quantile' label, got ""`},
 
 	{"no value", "a\n", `1:2: expected float as value, got ""`},
+	{"point as value", "a .\n", `1:3: expected float as value, got "."`},
+	{"sign as value", "a -\n", `1:3: expected float as value, got "-"`},
+	{"two points in value", "a 1.2.3\n", `1:3: expected float as value, got "1.2.3"`},
+	{"letter after value", "a 12x\n", `1:3: expected float as value, got "12x"`},
+	{"ends after digits", "a 12", "1:5: unexpected end of input stream"},
+	{"letter after le", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2x\"} 1\n", `3:13: expected float as value for 'le' label, got "2x"`},
 	{"word as value", "a b\n", `1:3: expected float as value, got "b"`},
 	{"hexadecimal value", "a 0x1p-2\n", `1:3: expected float as value, got "0x1p-2"`},
 	{"underscores in value", "a 1_0\n", `1:3: expected float as value, got "1_0"`},
@@ -223,6 +246,7 @@ func TestTextAccepted(t *testing.T) {
 				var b exposition.Batch
 				require.NoError(t, b.Decode(exposition.Text, []byte(tt.body), exposition.Options{UTF8Names: utf8Names}))
 				assert.Equal(t, tt.want, written(&b))
+				requireSameNames(t, &b)
 			}
 		})
 	}
@@ -285,7 +309,7 @@ func written(b *exposition.Batch) string {
 
 func writtenSeries(b *exposition.Batch, t exposition.Type, s *exposition.Series) string {
 	var labels, parts []string
-	for _, l := range b.Labels[s.Labels.Start:s.Labels.End] {
+	for l := range b.LabelsIn(s.Labels) {
 		labels = append(labels, fmt.Sprintf("%s=%q", l.Name, l.Value))
 	}
 	parts = append(parts, "{"+strings.Join(labels, ",")+"}")

@@ -33,6 +33,15 @@ func (k Key) Get(name string) (value string, ok bool) {
 	return k.Labels[i].Value, true
 }
 
+// Clone copies the key and its strings, which may be views into a request.
+func (k Key) Clone() Key {
+	labels := make([]Label, len(k.Labels))
+	for i, l := range k.Labels {
+		labels[i] = Label{strings.Clone(l.Name), strings.Clone(l.Value)}
+	}
+	return Key{Job: strings.Clone(k.Job), Labels: labels}
+}
+
 // seed differs from process to process, so that nobody can choose keys that collide.
 var seed = maphash.MakeSeed()
 

@@ -4,7 +4,6 @@
 package translate
 
 import (
-	"hash/maphash"
 	"math/bits"
 	"slices"
 	"strings"
@@ -22,18 +21,6 @@ type seriesSet struct {
 type slot struct {
 	hash   uint64
 	series int32 // its index plus one; 0 is a free slot
-}
-
-var seed = maphash.MakeSeed()
-
-func hashString(s string) uint64 { return maphash.String(seed, s) }
-
-// labelHash is the hash of the column's name and value together.
-func (c *column) labelHash() uint64 {
-	if !c.hashed {
-		c.hash, c.hashed = mix(c.nameHash^bits.RotateLeft64(hashString(c.value), 32)), true
-	}
-	return c.hash
 }
 
 // mix spreads each bit over all others. Without it the sum over a="1",b="2" would be that over a="2",b="1".
@@ -85,8 +72,12 @@ func (t *translator) sameSeries(i, j int32) bool {
 
 // identity is what tells a series from the others of its family: its labels, in an order that does not depend on the push.
 func (t *translator) identity(s *exposition.Series) []exposition.Label {
-	labels := slices.Clone(t.batch.Labels[s.Labels.Start:s.Labels.End])
-	labels = slices.DeleteFunc(labels, func(l exposition.Label) bool { return l.Value == "" || t.grouping.overrides(l.Name) })
+	var labels []exposition.Label
+	for l := range t.batch.LabelsIn(s.Labels) {
+		if l.Value != "" && !t.grouping.overrides(l.Name) {
+			labels = append(labels, l)
+		}
+	}
 	slices.SortFunc(labels, byName)
 	return labels
 }

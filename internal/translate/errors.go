@@ -102,7 +102,7 @@ func (t *translator) describeSeries(name string, s *exposition.Series, further .
 // with an empty instance if there is none.
 func (t *translator) pushgatewayLabels(s *exposition.Series, further []exposition.Label) []exposition.Label {
 	labels, instance := slices.Clone(further), false
-	for _, l := range t.batch.Labels[s.Labels.Start:s.Labels.End] {
+	for l := range t.batch.LabelsIn(s.Labels) {
 		if !t.grouping.overrides(l.Name) {
 			labels = append(labels, l)
 			instance = instance || l.Name == instanceLabel

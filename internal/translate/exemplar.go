@@ -49,7 +49,7 @@ func (t *translator) buildExemplar(to pmetric.Exemplar, e *exposition.Exemplar) 
 		to.SetTimestamp(pcommon.Timestamp(max(e.TimestampNs, 0)))
 	}
 	t.filtered = empty(t.filtered)
-	for _, l := range t.batch.Labels[e.Labels.Start:e.Labels.End] {
+	for l := range t.batch.LabelsIn(e.Labels) {
 		if !putID(to, l) {
 			t.filtered = append(t.filtered, exposition.Label{Name: t.copies.valid(l.Name), Value: t.copies.valid(l.Value)})
 		}

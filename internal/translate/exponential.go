@@ -6,6 +6,7 @@ package translate
 import (
 	"math"
 	"math/bits"
+	"slices"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
@@ -53,6 +54,8 @@ func (t *translator) expandNative(f *exposition.Family, s *exposition.Series, h 
 		return t.refuse(f, s, "has custom buckets (schema %d), whose bounds the protobuf format does not hold", n.Schema)
 	case n.Schema < minSchema || n.Schema > maxSchema:
 		return t.refuse(f, s, "has native buckets of schema %d; only %d to %d can be mapped to OTLP", n.Schema, minSchema, maxSchema)
+	case max(length(n.PositiveDeltas), length(n.PositiveCounts), length(n.NegativeDeltas), length(n.NegativeCounts)) > maxNativeBuckets:
+		return t.refuse(f, s, "has more than %d native buckets on one side", maxNativeBuckets)
 	case !(n.ZeroThreshold >= 0) || math.IsInf(n.ZeroThreshold, 1):
 		return t.refuse(f, s, "has an invalid zero threshold: %v", n.ZeroThreshold)
 	}
@@ -202,15 +205,12 @@ func (t *translator) putSide(to pmetric.ExponentialHistogramDataPointBuckets, si
 	if len(side) == 0 {
 		return
 	}
-	to.SetOffset(side[0].index - 1)
-	t.counts = t.counts[:0]
-	next := side[0].index
+	first, n := side[0].index, width(side)
+	to.SetOffset(first - 1)
+	t.counts = slices.Grow(t.counts[:0], n)[:n]
+	clear(t.counts)
 	for i := range side {
-		for ; next < side[i].index; next++ {
-			t.counts = append(t.counts, 0)
-		}
-		t.counts = append(t.counts, side[i].whole)
-		next++
+		t.counts[side[i].index-first] = side[i].whole
 	}
 	to.BucketCounts().FromRaw(t.counts)
 }

@@ -34,6 +34,9 @@ func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) 
 // twice, since these are one series.
 func (t *translator) sortBuckets(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) error {
 	t.collectBuckets(h)
+	if t.rising {
+		return nil
+	}
 	for i := 1; i < len(t.buckets); i++ {
 		if b := t.buckets[i].UpperBound; compareBounds(t.buckets[i-1].UpperBound, b) == 0 {
 			return t.refuseStructural(f.Name+"_bucket", s, boundLabel, b)
@@ -44,13 +47,16 @@ func (t *translator) sortBuckets(f *exposition.Family, s *exposition.Series, h *
 
 // collectBuckets collects the histogram's classic buckets in t.buckets, sorted by bound. They mostly are already.
 func (t *translator) collectBuckets(h *exposition.HistogramValue) {
-	t.buckets = t.buckets[:0]
+	t.buckets, t.rising = t.buckets[:0], true
+	last := math.Inf(-1)
 	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
-		t.buckets = append(t.buckets, t.batch.Buckets[i])
+		b := &t.batch.Buckets[i]
+		t.rising = t.rising && last < b.UpperBound
+		last = b.UpperBound
+		t.buckets = append(t.buckets, *b)
 	}
-	byBound := func(a, b exposition.Bucket) int { return compareBounds(a.UpperBound, b.UpperBound) }
-	if !slices.IsSortedFunc(t.buckets, byBound) {
-		slices.SortFunc(t.buckets, byBound)
+	if !t.rising {
+		slices.SortFunc(t.buckets, func(a, b exposition.Bucket) int { return compareBounds(a.UpperBound, b.UpperBound) })
 	}
 }
 
@@ -66,13 +72,20 @@ func compareBounds(a, b float64) int {
 // fitsClassic tells whether an OTLP Histogram can hold the histogram whose buckets are in t.buckets: all counts must be
 // whole numbers that do not fall, and the bounds must increase strictly. A stale marker has no counts.
 func (t *translator) fitsClassic(h *exposition.HistogramValue) bool {
-	bounds, stale := finite(t.buckets), isStale(h.Sum)
-	for i := range bounds {
-		if math.IsNaN(bounds[i].UpperBound) || i > 0 && bounds[i-1].UpperBound == bounds[i].UpperBound {
+	if !t.rising && !rise(finite(t.buckets)) {
+		return false
+	}
+	return isStale(h.Sum) || t.countsAddUp(h)
+}
+
+// rise tells whether the bounds of sorted buckets increase strictly.
+func rise(sorted []exposition.Bucket) bool {
+	for i := range sorted {
+		if b := sorted[i].UpperBound; math.IsNaN(b) || i > 0 && sorted[i-1].UpperBound == b {
 			return false
 		}
 	}
-	return stale || t.countsAddUp(h)
+	return true
 }
 
 // countsAddUp tells whether the cumulative counts in t.buckets rise to the histogram's count. Without a count, which then
@@ -155,17 +168,20 @@ func (t *translator) buildHistogram(s *exposition.Series, dp pmetric.HistogramDa
 
 // putBuckets turns cumulative counts into the counts of each bucket.
 func (t *translator) putBuckets(dp pmetric.HistogramDataPoint, count uint64, stale bool) {
-	t.bounds, t.counts = t.bounds[:0], t.counts[:0]
+	buckets := finite(t.buckets)
+	n := len(buckets)
+	t.bounds, t.counts = slices.Grow(t.bounds[:0], n)[:n], slices.Grow(t.counts[:0], n+1)[:n+1]
 	var last uint64
-	for _, b := range finite(t.buckets) {
+	for i := range buckets {
+		b := &buckets[i]
 		var c uint64
 		if !stale {
 			c, _ = wholeCount(b.Count, b.CountFloat)
 		}
-		t.bounds, t.counts = append(t.bounds, b.UpperBound), append(t.counts, c-last)
+		t.bounds[i], t.counts[i] = b.UpperBound, c-last
 		last = c
 	}
-	t.counts = append(t.counts, count-last)
+	t.counts[n] = count - last
 	dp.ExplicitBounds().FromRaw(t.bounds)
 	dp.BucketCounts().FromRaw(t.counts)
 }

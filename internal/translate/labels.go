@@ -21,9 +21,8 @@ import (
 type column struct {
 	name, value string
 	class       class
-	hashed      bool // hash is that of name and value
 	nameHash    uint64
-	hash        uint64
+	hash        uint64 // of name and value together
 }
 
 // class tells what becomes of a label by its name.
@@ -71,17 +70,21 @@ func isScopeLabel(name string) bool {
 
 // merge checks the labels of a series, notes in t.carried which ones its point will carry beside the grouping labels, and
 // finds its scope. Labels with an empty value are left out, because for Prometheus they do not exist.
-func (t *translator) merge(f *exposition.Family, s *exposition.Series) error {
+func (t *translator) merge(f *exposition.Family, s *exposition.Series, series int32) error {
 	labels := t.batch.Labels[s.Labels.Start:s.Labels.End]
 	if len(labels) > len(t.columns) {
 		t.columns = append(t.columns, make([]column, len(labels)-len(t.columns))...)
 	}
 	t.hash, t.carried, t.scopeLabels = 0, t.carried[:0], t.scopeLabels[:0]
+	known := s.SameNames && series == t.merged+1
+	t.merged = series
 	for i := range labels {
-		c, l := &t.columns[i], &labels[i]
-		if c.name != l.Name || l.Name == "" {
-			t.rename(c, l.Name)
-			t.distinct = min(t.distinct, i)
+		c := &t.columns[i]
+		if !known {
+			if name := t.batch.Name(labels[i]); c.name != name || name == "" {
+				t.rename(c, name)
+				t.distinct = min(t.distinct, i)
+			}
 		}
 		if c.class != attribute {
 			if c.class == overridden {
@@ -91,16 +94,17 @@ func (t *translator) merge(f *exposition.Family, s *exposition.Series) error {
 				return err
 			}
 		}
-		if l.Value == "" {
+		value := t.batch.Value(labels[i])
+		if value == "" {
 			continue
 		}
-		if c.value != l.Value {
-			if err := t.revalue(f, s, c, l.Value); err != nil {
+		if c.value != value {
+			if err := t.revalue(f, s, c, value); err != nil {
 				return err
 			}
 		}
 		if t.several {
-			t.hash += c.labelHash()
+			t.hash += c.hash
 		}
 		if c.class == scoped {
 			t.scopeLabels = append(t.scopeLabels, exposition.Label{Name: c.name, Value: c.value})
@@ -109,7 +113,7 @@ func (t *translator) merge(f *exposition.Family, s *exposition.Series) error {
 		}
 	}
 	if len(labels) > t.distinct {
-		if err := t.checkDistinct(f, s, labels); err != nil {
+		if err := t.checkDistinct(f, s, len(labels)); err != nil {
 			return err
 		}
 	}
@@ -123,18 +127,18 @@ func (t *translator) merge(f *exposition.Family, s *exposition.Series) error {
 // rename gives a column another name. It then has no value.
 func (t *translator) rename(c *column, name string) {
 	name = t.copies.of(name)
-	*c = column{name: name, class: t.classify(name), nameHash: hashString(name)}
+	*c = column{name: name, class: t.classify(name), nameHash: hashString(secrets[0], name)}
 }
 
 // revalue gives a column another value. Only now is there something to check: the value it had was found good before.
 func (t *translator) revalue(f *exposition.Family, s *exposition.Series, c *column, value string) error {
-	if !utf8.ValidString(value) {
+	if !t.batch.ValidValues && !isASCII(value) && !utf8.ValidString(value) {
 		return t.refuse(f, s, "has a label named %s whose value is not utf8: %s", quote(c.name), quote(value))
 	}
 	if limit := t.options.Limits.LabelValueLength; limit > 0 && len(value) > limit {
 		return valueTooLong(limit, len(value), t.describe(f, s), c.name)
 	}
-	c.value, c.hashed = t.copies.of(value), false
+	c.value, c.hash = t.copies.of(value), hashString(c.nameHash, value)
 	return nil
 }
 
@@ -153,9 +157,9 @@ func (t *translator) checkClass(f *exposition.Family, s *exposition.Series, c *c
 
 // checkDistinct refuses a series that has a label twice, even if one of them is to be overridden or empty. It sorts, so
 // that its cost stays bounded however many labels there are.
-func (t *translator) checkDistinct(f *exposition.Family, s *exposition.Series, labels []exposition.Label) error {
+func (t *translator) checkDistinct(f *exposition.Family, s *exposition.Series, labels int) error {
 	t.names = empty(t.names)
-	for i := range labels {
+	for i := range t.columns[:labels] {
 		t.names = append(t.names, t.columns[i].name)
 	}
 	slices.Sort(t.names)
@@ -164,7 +168,7 @@ func (t *translator) checkDistinct(f *exposition.Family, s *exposition.Series, l
 			return t.refuse(f, s, "has two or more labels with the same name: %s", cut(name))
 		}
 	}
-	t.distinct = len(labels)
+	t.distinct = labels
 	return nil
 }
 

@@ -20,7 +20,7 @@ func (t *translator) survey() error {
 		if stamped && t.options.Timestamps == Reject {
 			return inconsistent("pushed metrics must not have timestamps")
 		}
-		if t.options.PushTime && f.Name == pushTimeName {
+		if t.setsItself(f.Name) {
 			continue // A Pushgateway overwrites it too.
 		}
 		t.push.Series += series
@@ -30,6 +30,11 @@ func (t *translator) survey() error {
 		return tooManySeries(limit, t.push.Series)
 	}
 	return nil
+}
+
+// setsItself tells whether the receiver sets the metric of that name, whatever the body says.
+func (t *translator) setsItself(name string) bool {
+	return t.options.PushTime && (name == PushTimeName || t.options.Held && name == PushFailureTimeName)
 }
 
 // measure counts the elements of a family and its series as Prometheus counts them, and tells whether any has an explicit
@@ -103,8 +108,18 @@ func (t *translator) spendPoint(k kind) error {
 		return t.spend(own + len(t.scopeLabels))
 	}
 	points := len(t.flat) + 2
-	return t.spend(points*own + (points-1)*len(t.grouping.labels) + len(t.scopeLabels))
+	attributes := points*own + (points-1)*len(t.grouping.labels) + len(t.scopeLabels)
+	if err := t.spend(attributes); err != nil || t.options.Reserve == nil {
+		return err
+	}
+	return t.options.Reserve(int64(points*pointSize + attributes*attributeSize))
 }
+
+// What points and attributes take in memory, in bytes and rounded up.
+const (
+	pointSize     = 250
+	attributeSize = 85
+)
 
 // spend adds n attributes to those of the push, and refuses too many.
 func (t *translator) spend(n int) error {

@@ -62,17 +62,20 @@ func setNumber(dp pmetric.NumberDataPoint, v float64) {
 	dp.SetDoubleValue(v)
 }
 
-// A Pushgateway's metric of the time of each group's last successful push, which it sets itself, whatever is pushed.
+// A Pushgateway's metrics of the times of each group's last successful and last failed push, which it sets itself, whatever
+// is pushed.
 const (
-	pushTimeName = "push_time_seconds"
-	pushTimeHelp = "Last Unix time when changing this group in the Pushgateway succeeded."
+	PushTimeName        = "push_time_seconds"
+	PushTimeHelp        = "Last Unix time when changing this group in the Pushgateway succeeded."
+	PushFailureTimeName = "push_failure_time_seconds"
+	PushFailureTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
 // addPushTime adds the time of the push, whose value Stamp sets.
 func (t *translator) addPushTime() {
 	s := &t.scopes[0]
 	t.enter(s)
-	points := s.openNumbers(metricDescription{name: pushTimeName, help: pushTimeHelp, prometheusType: exposition.Gauge}, 1)
+	points := s.openNumbers(metricDescription{name: PushTimeName, help: PushTimeHelp, prometheusType: exposition.Gauge}, 1)
 	t.push.pushTime, t.push.hasPushTime = points.AppendEmpty(), true
 	t.putLabels(t.push.pushTime.Attributes(), t.grouping.labels)
 	t.push.DataPoints++

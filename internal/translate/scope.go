@@ -17,6 +17,7 @@ type scope struct {
 	labels  []exposition.Label // the otel_scope_* labels that are its identity
 	metrics pmetric.MetricSlice
 	opened  bool // metrics is part of the push
+	index   int  // of the scope in the push, once it is part of it
 
 	// The family that the following belong to, and the kinds of points that have a metric there.
 	family int
@@ -67,7 +68,11 @@ func (t *translator) open(f *exposition.Family, k kind) *scope {
 	if t.scope == 0 {
 		room = t.left
 	}
+	first := s.metrics.Len()
 	s.openMetric(f, t.description, k, room)
+	if t.options.Held {
+		t.push.keepApart(f, t.current, part{scope: s.index, first: first, end: s.metrics.Len()})
+	}
 	return s
 }
 
@@ -98,9 +103,10 @@ func (t *translator) enter(s *scope) {
 		resources.EnsureCapacity(1)
 		t.putResource(resources.AppendEmpty().Resource().Attributes())
 	}
-	sm := resources.At(0).ScopeMetrics().AppendEmpty()
+	scopes := resources.At(0).ScopeMetrics()
+	sm := scopes.AppendEmpty()
 	t.identify(sm, s.labels)
-	s.metrics, s.opened = sm.Metrics(), true
+	s.metrics, s.opened, s.index = sm.Metrics(), true, scopes.Len()-1
 	if s == &t.scopes[0] {
 		s.metrics.EnsureCapacity(len(t.families) + 1)
 	}

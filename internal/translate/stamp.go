@@ -14,10 +14,15 @@ import (
 // touches each point once, and is cheap enough to be called under a lock.
 func (p *Push) Stamp(at time.Time) {
 	if p.hasPushTime {
-		p.pushTime.SetDoubleValue(float64(at.UnixNano()) / float64(time.Second))
+		p.pushTime.SetDoubleValue(seconds(at))
 	}
+	Stamp(p.Metrics, at)
+}
+
+// Stamp gives the time to all points and exemplars that have none of their own.
+func Stamp(md pmetric.Metrics, at time.Time) {
 	now := pcommon.NewTimestampFromTime(at)
-	for _, rm := range p.Metrics.ResourceMetrics().All() {
+	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
 				stampMetric(m, now)

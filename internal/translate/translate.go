@@ -47,7 +47,13 @@ type Options struct {
 	Timestamps Timestamps
 	// PushTime adds push_time_seconds to every push, as a Pushgateway does.
 	PushTime bool
-	Limits   Limits
+	// Held says that the push becomes part of a group. Its families are kept apart then, and the times of pushes are left to
+	// the group: PushTime only passes over the families of that name in the body.
+	Held   bool
+	Limits Limits
+	// Reserve is asked for the bytes that the points of a histogram take that OTLP cannot hold, since nobody can tell from the
+	// push that they are so many. Its error ends the translation. Nobody is asked if it is nil.
+	Reserve func(bytes int64) error
 	// ScopeName and ScopeVersion name the scope of all points that name none themselves.
 	ScopeName    string
 	ScopeVersion string
@@ -60,13 +66,16 @@ type Push struct {
 	Series int
 	// DataPoints is the number of points in Metrics, push_time_seconds included.
 	DataPoints int
+	// Families tells which metrics belong to which family. It is empty unless the push is held.
+	Families []Family
 
 	pushTime    pmetric.NumberDataPoint
 	hasPushTime bool
 }
 
 // Translate checks the push for consistency and builds its pdata. Points without an explicit timestamp have none until
-// Stamp. The batch is only read, and no longer needed afterwards. The error is an *InconsistentError or a *LimitError.
+// Stamp. The batch is only read, and no longer needed afterwards. The error is an *InconsistentError, a *LimitError or that of
+// Options.Reserve.
 func Translate(b *exposition.Batch, k groupingkey.Key, o Options) (*Push, error) {
 	t := acquire()
 	defer t.release()
@@ -96,7 +105,7 @@ func (t *translator) all(k groupingkey.Key) error {
 			return err
 		}
 	}
-	if t.options.PushTime {
+	if t.options.PushTime && !t.options.Held {
 		t.addPushTime()
 	}
 	return nil
@@ -120,7 +129,7 @@ func (t *translator) add(f *exposition.Family, series int32) error {
 	if err := t.checkSeries(f, s); err != nil {
 		return err
 	}
-	if err := t.merge(f, s); err != nil {
+	if err := t.merge(f, s, series); err != nil {
 		return err
 	}
 	k, err := t.shape(f, s)

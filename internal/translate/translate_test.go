@@ -83,6 +83,55 @@ func TestRefusalLeavesNothingBehind(t *testing.T) {
 	}
 }
 
+// TestValuesOfAllLengths has values that differ in one byte only, whatever their length, and no series that repeats.
+func TestValuesOfAllLengths(t *testing.T) {
+	t.Parallel()
+	for length := range 70 {
+		var body strings.Builder
+		for i := range length {
+			value := strings.Repeat("v", i) + "w" + strings.Repeat("v", length-i-1)
+			fmt.Fprintf(&body, "a{x=%q,y=\"v\"} 1\na{x=\"v\",y=%q} 1\n", value, value+"v")
+		}
+		push := translated(t, exposition.Text, "job/j", body.String(), defaults)
+		assert.Equal(t, 2*length, push.Series)
+	}
+}
+
+// TestRepeatedValuesOfAllLengths has series that repeat with their labels in another order.
+func TestRepeatedValuesOfAllLengths(t *testing.T) {
+	t.Parallel()
+	for length := range 70 {
+		x, y := strings.Repeat("x", length), strings.Repeat("y", 70-length)
+		body := fmt.Sprintf("a{x=%q,y=%q} 1\na{x=%q,y=%q} 2\na{y=%q,x=%q} 3\n", x, y, y, x, y, x)
+		assert.Contains(t, refusal(t, exposition.Text, "job/j", body, defaults), "(line 3) was collected before")
+	}
+}
+
+// TestCheckedValuesOfAPushBefore makes sure that what a decoder has checked is not taken for granted of the next push.
+func TestCheckedValuesOfAPushBefore(t *testing.T) {
+	t.Parallel()
+	var b exposition.Batch
+	require.NoError(t, b.Decode(exposition.Text, []byte("a{l=\"b\"} 1\n"), exposition.Options{}))
+	body := delimited(t, `name: "a" type: GAUGE metric { label { name: "l" value: "\xff" } gauge { value: 1 } }`)
+	require.NoError(t, b.Decode(exposition.Protobuf, body, exposition.Options{}))
+	_, err := translate.Translate(&b, keyOf(t, "job/j"), defaults)
+	assert.ErrorContains(t, err, "value is not utf8")
+}
+
+// TestLabelValueNotUTF8 puts an invalid byte at every place of label values of all lengths up to some words.
+func TestLabelValueNotUTF8(t *testing.T) {
+	t.Parallel()
+	const metric = `name: "a" type: GAUGE metric { label { name: "l" value: "%s" } gauge { value: 1 } }`
+	for length := 1; length <= 40; length++ {
+		plain := strings.Repeat("x", length-1)
+		translated(t, exposition.Protobuf, "job/j", fmt.Sprintf(metric, plain+"x"), defaults)
+		for at := range length {
+			translated(t, exposition.Protobuf, "job/j", fmt.Sprintf(metric, plain[:at]+"é"+plain[at:]), defaults)
+			assert.Contains(t, refusal(t, exposition.Protobuf, "job/j", fmt.Sprintf(metric, plain[:at]+`\xff`+plain[at:]), defaults), "is not utf8")
+		}
+	}
+}
+
 func TestConcurrentPushes(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup

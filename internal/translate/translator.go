@@ -35,6 +35,7 @@ type translator struct {
 	distinct    int // so many of the columns' names, from the first one on, are known to differ
 
 	// Of the current series.
+	merged      int32 // its index
 	hash        uint64
 	carried     []int32 // columns of the labels that its point carries beside the grouping labels
 	scopeLabels []exposition.Label
@@ -47,6 +48,7 @@ type translator struct {
 	filtered   []exposition.Label
 	text       []byte
 	buckets    []exposition.Bucket
+	rising     bool // the bounds of buckets were pushed in an order in which they increase strictly
 	quantiles  []float64
 	bounds     []float64
 	counts     []uint64
@@ -74,7 +76,7 @@ const (
 )
 
 var pool = sync.Pool{New: func() any {
-	return &translator{scopeIDs: map[string]int32{}, owners: map[string]exposition.Type{}}
+	return &translator{scopeIDs: map[string]int32{}, owners: map[string]exposition.Type{}, merged: exposition.None}
 }}
 
 func acquire() *translator { return pool.Get().(*translator) }
@@ -96,7 +98,7 @@ func (t *translator) release() {
 	t.names, t.filtered = empty(t.names), empty(t.filtered)
 	t.grouping.release()
 	t.scopeIDs, t.owners = forget(t.scopeIDs), forget(t.owners)
-	t.distinct, t.gaps, t.spent = 0, 0, 0
+	t.distinct, t.gaps, t.spent, t.merged = 0, 0, 0, exposition.None
 	pool.Put(t)
 }
 

@@ -16,6 +16,9 @@ var ucum = map[string]string{
 
 // unit is the unit of a metric. Those that are not in the table stay as they are.
 func (t *translator) unit(unit string) string {
+	if unit == "" {
+		return "" // As in most families.
+	}
 	if code, ok := ucum[unit]; ok {
 		return code
 	}

@@ -1,0 +1,96 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package translate
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+)
+
+// Family is what a group replaces or keeps as one: a metric family of the push that has series. Its metrics are those of its
+// name, or those of the series into which its histograms were flattened.
+type Family struct {
+	Name string
+	Type exposition.Type
+
+	id    int // the translator's number of the family
+	parts []part
+}
+
+// part is a run of metrics of one scope.
+type part struct{ scope, first, end int }
+
+// keepApart notes which metrics have been made for a family.
+func (p *Push) keepApart(f *exposition.Family, id int, made part) {
+	last := len(p.Families) - 1
+	if last < 0 || p.Families[last].id != id {
+		name := p.Metrics.ResourceMetrics().At(0).ScopeMetrics().At(made.scope).Metrics().At(made.first).Name()
+		if len(name) > len(f.Name) {
+			name = name[:len(f.Name)] // The first of the metrics of a flattened histogram.
+		}
+		p.Families = append(p.Families, Family{Name: name, Type: f.Type, id: id})
+		last++
+	}
+	p.Families[last].parts = append(p.Families[last].parts, made)
+}
+
+// With calls use with the metrics of the family alone, in their resource and scopes. They are moved there and back, so that
+// nothing is copied, and nothing of them may be kept.
+func (p *Push) With(f Family, use func(pmetric.Metrics)) {
+	from := p.Metrics.ResourceMetrics().At(0)
+	md := pmetric.NewMetrics()
+	rm := md.ResourceMetrics().AppendEmpty()
+	from.Resource().CopyTo(rm.Resource())
+	rm.ScopeMetrics().EnsureCapacity(len(f.parts))
+	for _, part := range f.parts {
+		source, sm := from.ScopeMetrics().At(part.scope), rm.ScopeMetrics().AppendEmpty()
+		source.Scope().CopyTo(sm.Scope())
+		sm.SetSchemaUrl(source.SchemaUrl())
+		for i := part.first; i < part.end; i++ {
+			source.Metrics().At(i).MoveTo(sm.Metrics().AppendEmpty())
+		}
+	}
+	use(md)
+	for n, part := range f.parts {
+		lent := rm.ScopeMetrics().At(n).Metrics()
+		for i := part.first; i < part.end; i++ {
+			lent.At(i - part.first).MoveTo(from.ScopeMetrics().At(part.scope).Metrics().At(i))
+		}
+	}
+}
+
+// PushTimes makes push_time_seconds and push_failure_time_seconds of a group, whose values are 0 for what has never
+// happened. The points have no time until Stamp.
+func PushTimes(k groupingkey.Key, o Options, pushed, failed time.Time) pmetric.Metrics {
+	t := acquire()
+	defer t.release()
+	t.options, t.push = Options{ScopeName: o.ScopeName, ScopeVersion: o.ScopeVersion}, &Push{Metrics: pmetric.NewMetrics()}
+	_ = t.useKey(k) // It fails for limits only, of which there are none here.
+	s := &t.scopes[0]
+	t.enter(s)
+	for _, m := range [...]struct {
+		name, help string
+		at         time.Time
+	}{
+		{PushTimeName, PushTimeHelp, pushed},
+		{PushFailureTimeName, PushFailureTimeHelp, failed},
+	} {
+		point := s.openNumbers(metricDescription{name: m.name, help: m.help, prometheusType: exposition.Gauge}, 1).AppendEmpty()
+		point.SetDoubleValue(seconds(m.at))
+		t.putLabels(point.Attributes(), t.grouping.labels)
+	}
+	return t.push.Metrics
+}
+
+// seconds is a time as the push times have it.
+func seconds(at time.Time) float64 {
+	if at.IsZero() {
+		return 0
+	}
+	return float64(at.UnixNano()) / float64(time.Second)
+}
