@@ -1,0 +1,63 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package series
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// maxDescription bounds a description in bytes: it ends up in a batch job's log.
+const maxDescription = 300
+
+// Describe names the series of md that h stands for, as errors do: "a" {instance="i",job="j"}.
+func Describe(md pmetric.Metrics, ownScope string, h Hash) string {
+	marker := Markers(md, ownScope, func(other Hash) bool { return other == h })
+	if marker.ResourceMetrics().Len() == 0 {
+		return "a series"
+	}
+	rm := marker.ResourceMetrics().At(0)
+	m := rm.ScopeMetrics().At(0).Metrics().At(0)
+	labels := append(pairs(rm.Resource().Attributes()), pairs(attributes(m))...)
+	slices.Sort(labels)
+	text := fmt.Sprintf("%q {%s}", m.Name(), strings.Join(labels, ","))
+	if len(text) > maxDescription {
+		text = strings.ToValidUTF8(text[:maxDescription], "") + "…"
+	}
+	return text
+}
+
+// attributes are those of the first point.
+func attributes(m pmetric.Metric) pcommon.Map {
+	switch m.Type() {
+	case pmetric.MetricTypeSum:
+		return m.Sum().DataPoints().At(0).Attributes()
+	case pmetric.MetricTypeExponentialHistogram:
+		return m.ExponentialHistogram().DataPoints().At(0).Attributes()
+	case pmetric.MetricTypeHistogram:
+		return m.Histogram().DataPoints().At(0).Attributes()
+	case pmetric.MetricTypeSummary:
+		return m.Summary().DataPoints().At(0).Attributes()
+	default:
+		return m.Gauge().DataPoints().At(0).Attributes()
+	}
+}
+
+func pairs(attributes pcommon.Map) []string {
+	var labels []string
+	for k, v := range attributes.All() {
+		switch k {
+		case "service.name":
+			k = jobLabel
+		case "service.instance.id":
+			k = instanceLabel
+		}
+		labels = append(labels, fmt.Sprintf("%s=%q", k, v.Str()))
+	}
+	return labels
+}

@@ -1,0 +1,210 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package series
+
+import (
+	"math"
+
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+var noRecordedValue = pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)
+
+// Markers makes the stale markers that end exactly the series of md that are gone, markers among them. A point all of whose
+// series are gone is ended as a whole; of one that goes on with other buckets or quantiles, each series that is gone is ended
+// by a gauge of that series' name.
+//
+// Each marker stands in a metric of its own, because the prometheus exporter reads no further in a metric than to its first
+// point without a value. The markers have no time yet.
+func Markers(md pmetric.Metrics, ownScope string, gone func(Hash) bool) pmetric.Metrics {
+	ended := marking{walker: walker{ownScope: ownScope}, gone: gone, markers: pmetric.NewMetrics()}
+	for _, rm := range md.ResourceMetrics().All() {
+		ended.resource, ended.to = resourceLabels(rm.Resource().Attributes()), pmetric.ResourceMetrics{}
+		for _, sm := range rm.ScopeMetrics().All() {
+			ended.scope = ended.resource + scopeLabels(sm, ownScope)
+			ended.open = func() pmetric.MetricSlice { return ended.openScope(rm, sm) }
+			for _, m := range sm.Metrics().All() {
+				ended.metric(m)
+			}
+		}
+	}
+	return ended.markers
+}
+
+// marking makes the markers of one push.
+type marking struct {
+	walker
+
+	gone    func(Hash) bool
+	markers pmetric.Metrics
+	to      pmetric.ResourceMetrics    // of the current resource, once it has markers
+	open    func() pmetric.MetricSlice // gives the metrics of the current scope
+}
+
+// openScope gives the current scope a place among the markers.
+func (m *marking) openScope(rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics) pmetric.MetricSlice {
+	if m.to == (pmetric.ResourceMetrics{}) {
+		m.to = m.markers.ResourceMetrics().AppendEmpty()
+		rm.Resource().CopyTo(m.to.Resource())
+	}
+	to := m.to.ScopeMetrics().AppendEmpty()
+	sm.Scope().CopyTo(to.Scope())
+	to.SetSchemaUrl(sm.SchemaUrl())
+	m.open = to.Metrics
+	return to.Metrics()
+}
+
+// metric makes the markers of a metric's points.
+func (m *marking) metric(from pmetric.Metric) {
+	m.enter(from)
+	switch from.Type() {
+	case pmetric.MetricTypeGauge:
+		m.numbers(from, from.Gauge().DataPoints())
+	case pmetric.MetricTypeSum:
+		m.numbers(from, from.Sum().DataPoints())
+	case pmetric.MetricTypeHistogram:
+		for _, dp := range from.Histogram().DataPoints().All() {
+			m.histogram(from, dp)
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, dp := range from.ExponentialHistogram().DataPoints().All() {
+			m.exponential(from, dp)
+		}
+	case pmetric.MetricTypeSummary:
+		for _, dp := range from.Summary().DataPoints().All() {
+			m.summary(from, dp)
+		}
+	}
+}
+
+// ended collects the series of a point and counts those that are gone.
+func (m *marking) ended(collect func()) (gone, all int) {
+	m.hashes = m.hashes[:0]
+	collect()
+	for _, h := range m.hashes {
+		if m.gone(h) {
+			gone++
+		}
+	}
+	return gone, len(m.hashes)
+}
+
+// describe appends a metric described as another one.
+func (m *marking) describe(from pmetric.Metric) pmetric.Metric {
+	to := m.open().AppendEmpty()
+	to.SetName(from.Name())
+	to.SetDescription(from.Description())
+	to.SetUnit(from.Unit())
+	from.Metadata().CopyTo(to.Metadata())
+	return to
+}
+
+func (m *marking) numbers(from pmetric.Metric, points pmetric.NumberDataPointSlice) {
+	for _, dp := range points.All() {
+		if gone, _ := m.ended(func() { m.single(dp.Attributes()) }); gone == 0 {
+			continue
+		}
+		to := m.describe(from)
+		var marker pmetric.NumberDataPoint
+		if from.Type() == pmetric.MetricTypeSum {
+			sum := to.SetEmptySum()
+			sum.SetAggregationTemporality(from.Sum().AggregationTemporality())
+			sum.SetIsMonotonic(from.Sum().IsMonotonic())
+			marker = sum.DataPoints().AppendEmpty()
+		} else {
+			marker = to.SetEmptyGauge().DataPoints().AppendEmpty()
+		}
+		dp.Attributes().CopyTo(marker.Attributes())
+		marker.SetFlags(noRecordedValue)
+	}
+}
+
+// histogram ends a classic histogram. Its marker keeps the bounds, whose series it ends, and has a sum, because the remote
+// write exporter ends the series of the sum only if there is one.
+func (m *marking) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) {
+	gone, all := m.ended(func() { m.walker.histogram(dp) })
+	switch gone {
+	case 0:
+		return
+	case all:
+		h := m.describe(from).SetEmptyHistogram()
+		h.SetAggregationTemporality(from.Histogram().AggregationTemporality())
+		marker := h.DataPoints().AppendEmpty()
+		dp.Attributes().CopyTo(marker.Attributes())
+		dp.ExplicitBounds().CopyTo(marker.ExplicitBounds())
+		marker.BucketCounts().FromRaw(make([]uint64, dp.ExplicitBounds().Len()+1))
+		marker.SetSum(0)
+		marker.SetFlags(noRecordedValue)
+		return
+	}
+	bounds := dp.ExplicitBounds()
+	for i := range bounds.Len() + 1 {
+		bound := math.Inf(1)
+		if i < bounds.Len() {
+			bound = bounds.At(i)
+		}
+		m.endSeries(i, from.Name()+"_bucket", dp.Attributes(), boundLabel, spell(bound))
+	}
+	m.endSumAndCount(from, dp.Attributes())
+}
+
+// exponential ends a native histogram.
+func (m *marking) exponential(from pmetric.Metric, dp pmetric.ExponentialHistogramDataPoint) {
+	if gone, _ := m.ended(func() { m.single(dp.Attributes()) }); gone == 0 {
+		return
+	}
+	h := m.describe(from).SetEmptyExponentialHistogram()
+	h.SetAggregationTemporality(from.ExponentialHistogram().AggregationTemporality())
+	marker := h.DataPoints().AppendEmpty()
+	dp.Attributes().CopyTo(marker.Attributes())
+	marker.SetScale(dp.Scale())
+	marker.SetZeroThreshold(dp.ZeroThreshold())
+	marker.SetSum(0)
+	marker.SetFlags(noRecordedValue)
+}
+
+// summary ends a summary. Its marker keeps the quantiles, whose series it ends.
+func (m *marking) summary(from pmetric.Metric, dp pmetric.SummaryDataPoint) {
+	gone, all := m.ended(func() { m.walker.summary(dp) })
+	switch gone {
+	case 0:
+		return
+	case all:
+		marker := m.describe(from).SetEmptySummary().DataPoints().AppendEmpty()
+		dp.Attributes().CopyTo(marker.Attributes())
+		for _, q := range dp.QuantileValues().All() {
+			marker.QuantileValues().AppendEmpty().SetQuantile(q.Quantile())
+		}
+		marker.SetFlags(noRecordedValue)
+		return
+	}
+	for i, q := range dp.QuantileValues().All() {
+		m.endSeries(i, from.Name(), dp.Attributes(), quantileLabel, spell(q.Quantile()))
+	}
+	m.endSumAndCount(from, dp.Attributes())
+}
+
+// endSumAndCount ends the last two series of a histogram or summary as far as they are gone.
+func (m *marking) endSumAndCount(from pmetric.Metric, attributes pcommon.Map) {
+	last := len(m.hashes) - 1
+	m.endSeries(last-1, from.Name()+"_sum", attributes, "", "")
+	m.endSeries(last, from.Name()+"_count", attributes, "", "")
+}
+
+// endSeries ends the i-th of the collected series, if it is gone, under its own name and with one further label.
+func (m *marking) endSeries(i int, name string, attributes pcommon.Map, label, value string) {
+	if !m.gone(m.hashes[i]) {
+		return
+	}
+	to := m.open().AppendEmpty()
+	to.SetName(name)
+	to.Metadata().PutStr("prometheus.type", "unknown")
+	marker := to.SetEmptyGauge().DataPoints().AppendEmpty()
+	attributes.CopyTo(marker.Attributes())
+	if label != "" {
+		marker.Attributes().PutStr(label, value)
+	}
+	marker.SetFlags(noRecordedValue)
+}
