@@ -1,0 +1,203 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gather
+
+import (
+	"math"
+	"slices"
+	"strconv"
+
+	dto "github.com/prometheus/client_model/go"
+)
+
+// A Pushgateway refuses a push whose families clash with those of another group, so that one team's push depends on what
+// another one pushed before. Here both are held, and shown as what can always stand beside each other: untyped series.
+
+// merger merges families by name.
+type merger map[string]*merged
+
+// merged is a family of several groups.
+type merged struct {
+	*dto.MetricFamily
+	mixed bool // of several types
+}
+
+// add adds a family, which then belongs to the merger.
+func (m merger) add(f *dto.MetricFamily) {
+	to, ok := m[f.GetName()]
+	if !ok {
+		m[f.GetName()] = &merged{MetricFamily: f}
+		return
+	}
+	to.mixed = to.mixed || to.GetType() != f.GetType()
+	to.Metric = append(to.Metric, f.Metric...)
+	if to.Help == nil {
+		to.Help = f.Help
+	}
+}
+
+// settle breaks up what clashes until nothing does. Each round can only make families clash that are not broken up yet: by
+// giving them series of a type that they do not have.
+func (m merger) settle() {
+	for names := m.clashing(); len(names) > 0; names = m.clashing() {
+		for _, name := range names {
+			m.breakUp(name)
+		}
+	}
+}
+
+// clashing names the families of several types, and those some of whose series are named like another family.
+func (m merger) clashing() (names []string) {
+	for name, f := range m {
+		if f.mixed || m.collides(f) {
+			names = append(names, name)
+		}
+	}
+	slices.Sort(names)
+	return names
+}
+
+// collides follows checkSuffixCollisions of client_golang's registry.
+func (m merger) collides(f *merged) bool {
+	suffixes := []string{"_sum", "_count", "_bucket"}
+	switch f.GetType() {
+	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
+	case dto.MetricType_SUMMARY:
+		suffixes = suffixes[:2]
+	default:
+		return false
+	}
+	return slices.ContainsFunc(suffixes, func(suffix string) bool { return m[f.GetName()+suffix] != nil })
+}
+
+// breakUp replaces a family by untyped ones, with the series that the text format has for it.
+func (m merger) breakUp(name string) {
+	f := m[name]
+	delete(m, name)
+	add := func(suffix string, labels []*dto.LabelPair, v float64) {
+		m.add(&dto.MetricFamily{
+			Name: new(name + suffix), Help: f.Help, Type: dto.MetricType_UNTYPED.Enum(),
+			Metric: []*dto.Metric{{Label: labels, Untyped: &dto.Untyped{Value: &v}}},
+		})
+	}
+	var natives []*dto.Metric
+	for _, metric := range f.Metric {
+		if isNative(metric) {
+			natives = append(natives, metric)
+		} else {
+			eachSeries(metric, add)
+		}
+	}
+	if natives != nil {
+		m.addHidden(name, natives, add)
+	}
+}
+
+// addHidden adds the series of native histograms that no other histogram of that name has.
+func (m merger) addHidden(name string, natives []*dto.Metric, add func(string, []*dto.LabelPair, float64)) {
+	taken := map[string]bool{}
+	for _, suffix := range []string{"_bucket", "_sum", "_count"} {
+		for _, metric := range m.metrics(name + suffix) {
+			taken[suffix+identity(metric.Label)] = true
+		}
+	}
+	for _, metric := range natives {
+		eachSeries(metric, func(suffix string, labels []*dto.LabelPair, v float64) {
+			if !taken[suffix+identity(labels)] {
+				add(suffix, labels, v)
+			}
+		})
+	}
+}
+
+// metrics are those of the family of that name, if there is one.
+func (m merger) metrics(name string) []*dto.Metric {
+	if f := m[name]; f != nil {
+		return f.Metric
+	}
+	return nil
+}
+
+// isNative tells of a native histogram. It is one series, and may be held beside a classic one of the same name and labels in
+// another group. Who reads classic buckets only, as in the text format, would see the series of these twice: the native one is
+// not shown then.
+func isNative(m *dto.Metric) bool { return m.Histogram != nil && m.Histogram.Schema != nil }
+
+// withoutHidden leaves out native histograms that have the labels of a classic one.
+func withoutHidden(metrics []*dto.Metric) []*dto.Metric {
+	if !slices.ContainsFunc(metrics, isNative) {
+		return metrics
+	}
+	classic := map[string]bool{}
+	for _, m := range metrics {
+		if !isNative(m) {
+			classic[identity(m.Label)] = true
+		}
+	}
+	return slices.DeleteFunc(metrics, func(m *dto.Metric) bool { return isNative(m) && classic[identity(m.Label)] })
+}
+
+// identity is the same for the same labels, which are sorted, and for no others.
+func identity(labels []*dto.LabelPair) string {
+	var id []byte
+	for _, l := range labels {
+		// No name and no value holds 0xff, since it never occurs in UTF-8.
+		id = append(append(append(append(id, l.GetName()...), 0xff), l.GetValue()...), 0xff)
+	}
+	return string(id)
+}
+
+// eachSeries lists the series of an element of a family with the suffixes of their names.
+func eachSeries(m *dto.Metric, put func(suffix string, labels []*dto.LabelPair, v float64)) {
+	switch {
+	case m.Histogram != nil:
+		h := m.Histogram
+		count := floatCount(h.GetSampleCount(), h.GetSampleCountFloat())
+		infinite := false
+		for _, b := range h.Bucket {
+			infinite = infinite || math.IsInf(b.GetUpperBound(), 1)
+			put("_bucket", with(m.Label, "le", b.GetUpperBound()), floatCount(b.GetCumulativeCount(), b.GetCumulativeCountFloat()))
+		}
+		if !infinite {
+			put("_bucket", with(m.Label, "le", math.Inf(1)), count)
+		}
+		put("_sum", m.Label, h.GetSampleSum())
+		put("_count", m.Label, count)
+	case m.Summary != nil:
+		for _, q := range m.Summary.Quantile {
+			put("", with(m.Label, "quantile", q.GetQuantile()), q.GetValue())
+		}
+		put("_sum", m.Label, m.Summary.GetSampleSum())
+		put("_count", m.Label, float64(m.Summary.GetSampleCount()))
+	default:
+		put("", m.Label, value(m))
+	}
+}
+
+// value is that of a counter, gauge or untyped series.
+func value(m *dto.Metric) float64 {
+	switch {
+	case m.Counter != nil:
+		return m.Counter.GetValue()
+	case m.Gauge != nil:
+		return m.Gauge.GetValue()
+	default:
+		return m.Untyped.GetValue()
+	}
+}
+
+// floatCount is a count as a number of whatever kind. The float overrides the integer unless it is 0.
+func floatCount(count uint64, float float64) float64 {
+	if float != 0 {
+		return float
+	}
+	return float64(count)
+}
+
+// with are the labels with one more, whose value is spelled as in the text format: 0 is never negative there.
+func with(labels []*dto.LabelPair, name string, v float64) []*dto.LabelPair {
+	return sortLabels(append(slices.Clone(labels), pair(name, spellFloat(v+0))))
+}
+
+func spellFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

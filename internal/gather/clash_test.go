@@ -1,0 +1,135 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gather_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
+)
+
+const (
+	histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"
+	summary   = "# TYPE h summary\nh{quantile=\"0.5\"} 1\nh_sum 3\nh_count 2\n"
+	native    = `name: "h" type: HISTOGRAM metric { histogram { sample_count: 2 sample_sum: 3 schema: 0 zero_threshold: 0.5 zero_count: 2 } }`
+)
+
+func TestClashes(t *testing.T) {
+	t.Parallel()
+	brokenUp := []string{
+		"# TYPE h_bucket untyped", `h_bucket{instance="",job="g",le="+Inf"} 2`, `h_bucket{instance="",job="g",le="1"} 1`,
+		"# TYPE h_count untyped", `h_count{instance="",job="g"} 2`,
+		"# TYPE h_sum untyped", `h_sum{instance="",job="g"} 3`,
+	}
+	for _, test := range []struct {
+		name   string
+		pushes []push
+		want   []string
+	}{
+		{"counter and gauge", []push{{"job/a", text, "# HELP h one\n# TYPE h counter\nh 1\n"}, {"job/b", text, "# HELP h two\n# TYPE h gauge\nh 2\n"}}, []string{
+			"# HELP h one", "# TYPE h untyped", `h{instance="",job="a"} 1`, `h{instance="",job="b"} 2`,
+		}},
+		{"histogram and gauge", []push{{"job/g", text, histogram}, {"job/k", text, "# TYPE h gauge\nh 1\n"}}, slices.Concat(
+			[]string{"# TYPE h untyped", `h{instance="",job="k"} 1`}, brokenUp)},
+		{"histogram and summary", []push{{"job/g", text, histogram}, {"job/k", text, summary}}, []string{
+			"# TYPE h untyped", `h{instance="",job="k",quantile="0.5"} 1`,
+			"# TYPE h_bucket untyped", `h_bucket{instance="",job="g",le="+Inf"} 2`, `h_bucket{instance="",job="g",le="1"} 1`,
+			"# TYPE h_count untyped", `h_count{instance="",job="g"} 2`, `h_count{instance="",job="k"} 2`,
+			"# TYPE h_sum untyped", `h_sum{instance="",job="g"} 3`, `h_sum{instance="",job="k"} 3`,
+		}},
+		{"histogram and a name with its suffix", []push{{"job/g", text, histogram}, {"job/k", text, "# HELP h_count mine\n# TYPE h_count counter\nh_count 9\n"}}, []string{
+			"# TYPE h_bucket untyped", `h_bucket{instance="",job="g",le="+Inf"} 2`, `h_bucket{instance="",job="g",le="1"} 1`,
+			"# HELP h_count mine", "# TYPE h_count untyped", `h_count{instance="",job="g"} 2`, `h_count{instance="",job="k"} 9`,
+			"# TYPE h_sum untyped", `h_sum{instance="",job="g"} 3`,
+		}},
+		{"native histogram and a name with its suffix", []push{{"job/g", protobuf, native}, {"job/k", text, "h_sum 9\n"}}, []string{
+			"# TYPE h_bucket untyped", `h_bucket{instance="",job="g",le="+Inf"} 2`,
+			"# TYPE h_count untyped", `h_count{instance="",job="g"} 2`,
+			"# TYPE h_sum untyped", `h_sum{instance="",job="g"} 3`, `h_sum{instance="",job="k"} 9`,
+		}},
+		{"summary and h_bucket stand beside each other", []push{{"job/g", text, summary}, {"job/k", text, "h_bucket 9\n"}}, []string{
+			"# TYPE h summary", `h{instance="",job="g",quantile="0.5"} 1`, `h_sum{instance="",job="g"} 3`, `h_count{instance="",job="g"} 2`,
+			"# TYPE h_bucket untyped", `h_bucket{instance="",job="k"} 9`,
+		}},
+		{"histogram and a summary with its suffix", []push{{"job/g", text, histogram}, {"job/k", text, strings.ReplaceAll(summary, "h", "h_sum")}}, nil},
+		{"info and gauge are one type", []push{{"job/a", openMetrics, "# TYPE h info\nh_info 1\n# EOF\n"}, {"job/b", text, "# TYPE h_info gauge\nh_info 2\n"}}, []string{
+			"# TYPE h_info gauge", `h_info{instance="",job="a"} 1`, `h_info{instance="",job="b"} 2`,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			got := exposed(t, gather.Families(held(t, test.pushes...).groups(), options))
+			if test.want == nil {
+				assert.NotContains(t, strings.Join(got, "\n"), "histogram")
+				return
+			}
+			assert.Equal(t, test.want, got)
+		})
+	}
+}
+
+// TestNativeBesideClassic has a native histogram in one group and a classic one of the same labels in another: for Prometheus
+// these are different series. A reader that does not know native histograms must not see the same series twice.
+func TestNativeBesideClassic(t *testing.T) {
+	t.Parallel()
+	labeled := strings.Replace(native, "{ histogram", `{ label { name: "zone" value: "a" } histogram`, 1)
+	beside := []push{{"job/g", protobuf, labeled}, {"job/g/zone/a", text, histogram}}
+	classic := []string{
+		"# TYPE h histogram", `h_bucket{instance="",job="g",zone="a",le="1"} 1`, `h_bucket{instance="",job="g",zone="a",le="+Inf"} 2`,
+		`h_sum{instance="",job="g",zone="a"} 3`, `h_count{instance="",job="g",zone="a"} 2`,
+	}
+	assert.Equal(t, classic, exposed(t, gather.Families(held(t, beside...).groups(), options)))
+
+	knowing := options
+	knowing.Natives = true
+	families := gather.Families(held(t, beside...).groups(), knowing)
+	if assert.Len(t, families, 1) {
+		assert.Len(t, families[0].Metric, 2)
+	}
+
+	brokenUp := slices.Concat(beside, []push{{"job/k", text, "# TYPE h gauge\nh 1\n"}})
+	for _, o := range []gather.Options{options, knowing} {
+		assert.Equal(t, []string{
+			"# TYPE h untyped", `h{instance="",job="k"} 1`,
+			"# TYPE h_bucket untyped", `h_bucket{instance="",job="g",le="+Inf",zone="a"} 2`, `h_bucket{instance="",job="g",le="1",zone="a"} 1`,
+			"# TYPE h_count untyped", `h_count{instance="",job="g",zone="a"} 2`,
+			"# TYPE h_sum untyped", `h_sum{instance="",job="g",zone="a"} 3`,
+		}, exposed(t, gather.Families(held(t, brokenUp...).groups(), o)))
+	}
+}
+
+// TestClashesKeepSeries has groups at random, whose names clash in all ways. Whatever clashes, the same series are shown as
+// each group shows alone, and always the same text.
+func TestClashesKeepSeries(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	names := []string{"h", "h_sum", "h_count", "h_bucket", "h_sum_sum", "h_bucket_count"}
+	bodies := []string{histogram, summary, "# TYPE h gauge\nh 1\n", "# TYPE h counter\nh 1\n", "h 1\n"}
+	for range 500 {
+		var pushes []push
+		var want []string
+		for i := range 2 + random.IntN(4) {
+			body := strings.ReplaceAll(bodies[random.IntN(len(bodies))], "h", "X")
+			body = strings.NewReplacer("Xistogram", "histogram").Replace(body)
+			p := push{fmt.Sprintf("job/j%d", i), text, strings.ReplaceAll(body, "X", names[random.IntN(len(names))])}
+			pushes = append(pushes, p)
+			want = append(want, samples(exposed(t, gather.Families(held(t, p).groups(), options)))...)
+		}
+		m := held(t, pushes...)
+		got := exposed(t, gather.Families(m.groups(), options))
+		assert.ElementsMatch(t, want, samples(got), "%v", pushes)
+		assert.Equal(t, got, exposed(t, gather.Families(m.groups(), options)))
+	}
+}
+
+// samples are the lines that are no comments.
+func samples(lines []string) []string {
+	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line[0] == '#' })
+}

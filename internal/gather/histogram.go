@@ -1,0 +1,123 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package gather
+
+import (
+	"math"
+	"strconv"
+
+	dto "github.com/prometheus/client_model/go"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// classicHistogram makes a histogram of cumulative buckets, up to that for +Inf. One that has ended has ended with all of
+// its series.
+func classicHistogram(p pmetric.HistogramDataPoint) *dto.Histogram {
+	sum := recorded(p.Sum(), p.Flags())
+	h := &dto.Histogram{SampleSum: &sum, CreatedTimestamp: created(p.StartTimestamp())}
+	h.SampleCount, h.SampleCountFloat = splitCount(recorded(float64(p.Count()), p.Flags()))
+	h.Bucket = make([]*dto.Bucket, 0, p.BucketCounts().Len())
+	var cumulative uint64
+	for i, c := range p.BucketCounts().All() {
+		cumulative += c
+		bound := math.Inf(1)
+		if i < p.ExplicitBounds().Len() {
+			bound = p.ExplicitBounds().At(i)
+		}
+		h.Bucket = append(h.Bucket, bucket(bound, recorded(float64(cumulative), p.Flags())))
+	}
+	return h
+}
+
+func bucket(bound, cumulative float64) *dto.Bucket {
+	b := &dto.Bucket{UpperBound: &bound}
+	b.CumulativeCount, b.CumulativeCountFloat = splitCount(cumulative)
+	return b
+}
+
+// splitCount gives a count the field it has in the protobuf format: that for floats only if it is no whole number.
+func splitCount(v float64) (whole *uint64, float *float64) {
+	if v >= 0 && v < 1<<64 && v == math.Trunc(v) {
+		return new(uint64(v)), nil
+	}
+	return nil, &v
+}
+
+// nativeHistogram makes a native histogram. One that has ended is told by its sum, as in Prometheus.
+func nativeHistogram(p pmetric.ExponentialHistogramDataPoint) *dto.Histogram {
+	sum, count, zero := recorded(p.Sum(), p.Flags()), p.Count(), p.ZeroCount()
+	schema, threshold := p.Scale(), p.ZeroThreshold()
+	h := &dto.Histogram{
+		SampleSum: &sum, SampleCount: &count, CreatedTimestamp: created(p.StartTimestamp()),
+		Schema: &schema, ZeroThreshold: &threshold, ZeroCount: &zero,
+	}
+	h.PositiveSpan, h.PositiveDelta = spans(p.Positive())
+	h.NegativeSpan, h.NegativeDelta = spans(p.Negative())
+	if len(h.PositiveSpan)+len(h.NegativeSpan) == 0 && threshold == 0 && zero == 0 {
+		// Without a span, this would be an empty classic histogram.
+		h.PositiveSpan = []*dto.BucketSpan{{Offset: new(int32), Length: new(uint32)}}
+	}
+	return h
+}
+
+// maxGap is the number of empty buckets that take no more room than a new span does. client_golang has the same.
+const maxGap = 2
+
+// spans are the populated buckets of one side and the differences of their populations. An OTLP bucket is named by its lower
+// bound, one of Prometheus by its upper one: hence the difference of 1.
+func spans(b pmetric.ExponentialHistogramDataPointBuckets) (spans []*dto.BucketSpan, deltas []int64) {
+	var next int32 // the bucket behind the last one
+	var last int64
+	for i, count := range b.BucketCounts().All() {
+		if count == 0 {
+			continue
+		}
+		gap := b.Offset() + 1 + int32(i) - next
+		if len(spans) == 0 || gap > maxGap {
+			spans = append(spans, &dto.BucketSpan{Offset: new(gap), Length: new(uint32)})
+			next, gap = next+gap, 0
+		}
+		for range gap {
+			deltas = append(deltas, -last)
+			last = 0
+		}
+		deltas = append(deltas, int64(count)-last)
+		last = int64(count)
+		*spans[len(spans)-1].Length += uint32(gap) + 1
+		next += gap + 1
+	}
+	return spans, deltas
+}
+
+// join adds a series of a histogram that was flattened to the histogram that it came from: that of the same labels.
+func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
+	h := b.histogramOf(attributes)
+	switch suffix {
+	case "_bucket":
+		le, _ := attributes.Get("le")
+		bound, _ := strconv.ParseFloat(le.AsString(), 64) // It was a number that was spelled there.
+		h.Bucket = append(h.Bucket, bucket(bound, v))
+	case "_sum", "_gsum":
+		h.SampleSum = &v
+	case "_count", "_gcount":
+		h.SampleCount, h.SampleCountFloat = splitCount(v)
+	}
+}
+
+// histogramOf finds or makes the histogram that a series is a part of.
+func (b *builder) histogramOf(attributes pcommon.Map) *dto.Histogram {
+	labels := b.labels(attributes, "le")
+	id := identity(labels)
+	if m, ok := b.whole[id]; ok {
+		return m.Histogram
+	}
+	if b.whole == nil {
+		b.whole = map[string]*dto.Metric{}
+	}
+	m := &dto.Metric{Label: labels, Histogram: &dto.Histogram{}}
+	b.whole[id] = m
+	b.family.Metric = append(b.family.Metric, m)
+	return m.Histogram
+}
