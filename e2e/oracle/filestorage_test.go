@@ -1,0 +1,101 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package oracle
+
+import (
+	"math"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/open-telemetry/opentelemetry-collector-contrib/extension/storage/filestorage"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/extension"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.uber.org/zap"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// TestFileStorage brings groups back from the storage extension that most collectors have, after each of several restarts.
+func TestFileStorage(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	r := rand.New(rand.NewPCG(12, 1))
+	s := openStore(t, dir)
+	paths := []string{"job/a", "job/b/x/1", "job/c/instance/i", "job/d"}
+	for i := range 120 {
+		key := pushtest.Key(t, paths[r.IntN(len(paths))])
+		switch r.IntN(8) {
+		case 0:
+			_, err := s.Delete(t.Context(), key)
+			require.NoError(t, err)
+		case 1:
+			_, count := s.Owed(key, 1+r.IntN(20))
+			require.NoError(t, s.Settle(t.Context(), key, count, time.Now()))
+		default:
+			push := pushtest.Random(r, key)
+			var families []*store.Family
+			for _, f := range push.Families {
+				push.With(f, func(md pmetric.Metrics) {
+					family, err := s.NewFamily(f.Name, f.Type.String(), md)
+					require.NoError(t, err)
+					families = append(families, family)
+				})
+			}
+			// Some clash with what the group has, which changes nothing.
+			_ = s.Push(t.Context(), key, families, r.IntN(2) == 0, time.Now())
+		}
+		if i%10 == 0 {
+			want := heldBy(s)
+			require.NoError(t, s.Close(t.Context()))
+			s = openStore(t, dir)
+			require.Equal(t, want, heldBy(s))
+		}
+	}
+	require.NoError(t, s.Close(t.Context()))
+}
+
+func openStore(t *testing.T, dir string) *store.Store {
+	t.Helper()
+	factory := filestorage.NewFactory()
+	config := factory.CreateDefaultConfig().(*filestorage.Config)
+	config.Directory = dir
+	ext, err := factory.Create(t.Context(), extension.Settings{
+		ID: component.NewID(factory.Type()), TelemetrySettings: component.TelemetrySettings{Logger: zap.NewNop()},
+	}, config)
+	require.NoError(t, err)
+	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
+	client, err := ext.(storage.Extension).GetClient(t.Context(), component.KindReceiver, component.MustNewID("pushgateway"), "")
+	require.NoError(t, err)
+	s := store.New(store.Options{
+		Scope: pushtest.Scope, Client: client,
+		StorageFailed: func(operation store.Operation, err error) { assert.NoError(t, err, operation) },
+	})
+	require.NoError(t, s.Restore(t.Context()))
+	return s
+}
+
+// heldBy is all that a store holds. The order of markers is nobody's concern.
+func heldBy(s *store.Store) map[string][]int {
+	held := map[string][]int{}
+	for snapshot := range s.Snapshots() {
+		at := []int{int(snapshot.PushTime.UnixNano()), int(snapshot.PushFailureTime.UnixNano())}
+		for _, f := range snapshot.Families {
+			encoded, _ := new(pmetric.ProtoMarshaler).MarshalMetrics(f.Metrics())
+			at = append(at, int(f.PushTime.UnixNano()), len(encoded))
+		}
+		held[snapshot.Key.String()] = at
+	}
+	for _, key := range s.Keys(0, 1) {
+		owed, _ := s.Owed(key, math.MaxInt)
+		held["owed by "+key.String()] = []int{owed.DataPointCount()}
+	}
+	return held
+}

@@ -1,0 +1,283 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// written are the records of three groups: one that owes, one with several families and one that was deleted. Those that no
+// longer count are left out.
+func written(t *testing.T) map[string][]byte {
+	t.Helper()
+	c := newClient(map[string][]byte{})
+	s, _ := restored(t, c)
+	for i, step := range []string{"PUT job/a p q", "PUT job/a q r", "PUT job/b h:1 s|0.5", "FAIL job/b", "PUT job/c p", "DELETE job/c"} {
+		require.NoError(t, do(t, s, i, step))
+	}
+	records := c.crashed()
+	c.forget()
+	restored(t, c)
+	maps.DeleteFunc(records, func(key string, _ []byte) bool { return !slices.Contains(c.read, key) })
+	return records
+}
+
+// damage is one way in which a record can be damaged.
+type damage struct {
+	name   string
+	record []byte // nil if it is gone
+}
+
+func damages(record []byte) (all []damage) {
+	for i := range record {
+		flipped := bytes.Clone(record)
+		flipped[i] ^= 1 << (i % 8)
+		all = append(all, damage{fmt.Sprintf("byte %d flipped", i), flipped})
+		if i < 8 || i%8 == 0 {
+			all = append(all, damage{fmt.Sprintf("cut off at %d", i), record[:i:i]})
+		}
+	}
+	return append(all, damage{"a byte more", append(bytes.Clone(record), 0)})
+}
+
+// TestDamage damages each record in each way. All else comes back, and one failure is reported.
+func TestDamage(t *testing.T) {
+	t.Parallel()
+	records := written(t)
+	whole := reopened(t, records)
+	for key, record := range records {
+		t.Run(key, func(t *testing.T) {
+			t.Parallel()
+			for _, d := range damages(record) {
+				damaged := maps.Clone(records)
+				damaged[key] = d.record
+				s, failed := restored(t, newClient(damaged))
+				require.Len(t, failed.all, 1, d.name)
+				require.True(t, strings.HasPrefix(failed.all[0], "corrupt "+key+": "), failed.all[0])
+				requireRest(t, key, whole, stateOf(t, s))
+			}
+		})
+	}
+}
+
+// requireRest holds what came back to all but what is damaged.
+func requireRest(t *testing.T, key string, whole, got state) {
+	t.Helper()
+	if key == store.NumbersName {
+		require.Equal(t, whole, got)
+		return
+	}
+	group := "/metrics/job/" + string("abc"[numberOf(key)[0]-'0'])
+	for path, want := range whole {
+		if path != group {
+			require.Equal(t, want, got[path])
+		}
+	}
+	if strings.Count(key, "/") == 1 || !whole[group].Alive {
+		require.NotContains(t, got, group)
+		return
+	}
+	lost := len(whole[group].Families) + min(1, len(whole[group].Owed)) - len(got[group].Families) - min(1, len(got[group].Owed))
+	require.Equal(t, 1, lost, "one content of the group")
+	require.Subset(t, whole[group].Families, got[group].Families)
+}
+
+// TestMissing has each record go. A group that is gone cannot be told from one that never was.
+func TestMissing(t *testing.T) {
+	t.Parallel()
+	records := written(t)
+	whole := reopened(t, records)
+	for key := range records {
+		left := maps.Clone(records)
+		delete(left, key)
+		s, failed := restored(t, newClient(left))
+		requireRest(t, key, whole, stateOf(t, s))
+		if strings.Count(key, "/") == 1 && key != store.NumbersName {
+			assert.Empty(t, failed.all)
+		} else {
+			assert.Equal(t, []string{"corrupt " + key + ": missing or unreadable"}, failed.all)
+		}
+	}
+}
+
+// TestUnreadable has each record fail to be read, for now.
+func TestUnreadable(t *testing.T) {
+	t.Parallel()
+	records := written(t)
+	whole := reopened(t, records)
+	for key := range records {
+		c := newClient(maps.Clone(records))
+		c.unreadable = map[string]bool{key: true}
+		s, failed := restored(t, c)
+		requireRest(t, key, whole, stateOf(t, s))
+		require.Equal(t, []string{"read " + key + ": the storage has failed"}, failed.all)
+		c.unreadable = nil
+		s, failed = restored(t, c)
+		require.Empty(t, failed.all)
+		require.Equal(t, whole, stateOf(t, s), "nothing was overwritten")
+	}
+}
+
+// TestUnreadableGroupsKeepTheirRecords while others come and go.
+func TestUnreadableGroupsKeepTheirRecords(t *testing.T) {
+	t.Parallel()
+	records := written(t)
+	key := store.GroupName(1)
+	corrupt := maps.Clone(records)
+	corrupt[key] = []byte("neither a checksum nor JSON")
+	unreadable := newClient(maps.Clone(records))
+	unreadable.unreadable = map[string]bool{key: true}
+	for _, c := range []*client{newClient(corrupt), unreadable} {
+		s, _ := restored(t, c)
+		c.forget()
+		for i := range 300 {
+			require.NoError(t, do(t, s, i, fmt.Sprintf("PUT job/new%d a", i)))
+		}
+		for _, touched := range c.touched {
+			require.NotEqual(t, "1", numberOf(touched))
+		}
+	}
+}
+
+// TestUnreadableFamiliesKeepTheirRecords until their group has changed, and not only tried to.
+func TestUnreadableFamiliesKeepTheirRecords(t *testing.T) {
+	t.Parallel()
+	c := newClient(written(t))
+	whole := reopened(t, c.crashed())
+	c.unreadable = map[string]bool{store.SlotName(1, 0): true}
+	s, _ := restored(t, c)
+	c.fault = failing(2, before)
+	require.Error(t, do(t, s, 100, "POST job/b new"))
+	c.unreadable, c.fault = nil, nil
+	assert.Equal(t, whole, reopened(t, c.crashed()))
+	require.NoError(t, do(t, s, 101, "POST job/b new"))
+	assert.Equal(t, stateOf(t, s), reopened(t, c.crashed()))
+}
+
+// TestNewestGroupOfAKey has a group that could not be read once, and was made again meanwhile.
+func TestNewestGroupOfAKey(t *testing.T) {
+	t.Parallel()
+	c := newClient(written(t))
+	c.unreadable = map[string]bool{store.GroupName(1): true}
+	s, _ := restored(t, c)
+	require.NoError(t, do(t, s, 100, "PUT job/b new"))
+	want := stateOf(t, s)
+	c.unreadable = nil
+
+	s, failed := restored(t, c)
+	assert.Equal(t, want, stateOf(t, s), "what was acknowledged last")
+	assert.Equal(t, []string{"corrupt pushgateway/1: corrupt: its group is there twice, and this is the older one"}, failed.all)
+	require.NoError(t, do(t, s, 101, "DELETE job/b"))
+	require.NoError(t, do(t, s, 102, "SETTLE job/b"))
+	assert.NotContains(t, reopened(t, c.crashed()), "/metrics/job/b", "the older one does not come back")
+}
+
+// TestSeriesTwice has a family that could not be read once, and whose series went to another group meanwhile.
+func TestSeriesTwice(t *testing.T) {
+	t.Parallel()
+	c := newClient(map[string][]byte{})
+	s, _ := restored(t, c)
+	require.NoError(t, do(t, s, 1, `PUT job/a p{x="1"} q`))
+	require.NoError(t, do(t, s, 2, `PUT job/b r{x="1"}`))
+	require.NoError(t, do(t, s, 3, `PUT job/b`))
+	records := maps.Clone(c.records)
+	c.unreadable = map[string]bool{}
+	for key := range records {
+		if strings.Count(key, "/") == 2 {
+			c.unreadable[key] = true
+		}
+	}
+	s, _ = restored(t, c)
+	require.NoError(t, do(t, s, 4, "PUT job/a/x/1 p"))
+	require.NoError(t, do(t, s, 4, "PUT job/b/x/1 r"))
+	c.unreadable = nil
+
+	s, failed := restored(t, c)
+	assert.Equal(t, []string{"job/a lives q", "job/a/x/1 lives p", "job/b lives", "job/b/x/1 lives r"}, shown(t, s))
+	assert.Len(t, failed.all, 2)
+	for _, failure := range failed.all {
+		assert.Contains(t, failure, "some of its series are held elsewhere")
+	}
+}
+
+// TestLostNumbers finds all groups without knowing where they end, and writes that down again.
+func TestLostNumbers(t *testing.T) {
+	t.Parallel()
+	c := newClient(map[string][]byte{})
+	s, _ := restored(t, c)
+	for i := range 600 {
+		require.NoError(t, do(t, s, i, fmt.Sprintf("PUT job/j%d a", i)))
+	}
+	for i := range 300 {
+		require.NoError(t, do(t, s, i, fmt.Sprintf("DELETE job/j%d", i+1)))
+		require.NoError(t, do(t, s, i, fmt.Sprintf("SETTLE job/j%d", i+1)))
+	}
+	want := stateOf(t, s)
+	for _, lost := range [][]byte{nil, {}, {1, 2, 3}, store.Frame([]byte(`{"end":-5}`)), store.Frame([]byte(`{"end":9e9}`)), {9, 0, 0, 0, 0}} {
+		c.records[store.NumbersName] = lost
+		s, failed := restored(t, c)
+		require.Len(t, failed.all, 1)
+		require.Equal(t, want, stateOf(t, s))
+		require.NoError(t, do(t, s, 1000, "POST job/j0"))
+		want = stateOf(t, s)
+		s, failed = restored(t, c)
+		require.Empty(t, failed.all, "written down again")
+		require.Equal(t, want, stateOf(t, s))
+	}
+}
+
+// TestReadOneByOne has a storage that fails to give several records at once.
+func TestReadOneByOne(t *testing.T) {
+	t.Parallel()
+	c := newClient(written(t))
+	want := reopened(t, c.crashed())
+	o, failed := options(), &failures{}
+	o.Client, o.StorageFailed = oneByOne{c}, failed.report
+	s := store.New(o)
+	require.NoError(t, s.Restore(t.Context()))
+	assert.Empty(t, failed.all)
+	assert.Equal(t, want, stateOf(t, s))
+}
+
+type oneByOne struct{ *client }
+
+func (c oneByOne) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	if len(ops) > 1 {
+		return errStorage
+	}
+	return c.client.Batch(ctx, ops...)
+}
+
+// TestRestoreEndsWithItsContext without taking what it could not read for corrupt.
+func TestRestoreEndsWithItsContext(t *testing.T) {
+	t.Parallel()
+	c, failed := newClient(written(t)), &failures{}
+	ctx, cancel := context.WithCancel(t.Context())
+	reads := 0
+	c.fault = func() fault {
+		reads++
+		if reads == 3 {
+			cancel()
+		}
+		return works
+	}
+	o := options()
+	o.Client, o.StorageFailed = c, failed.report
+	s := store.New(o)
+	require.ErrorIs(t, s.Restore(ctx), context.Canceled)
+	assert.Empty(t, failed.all)
+	assert.Empty(t, slices.Collect(s.Snapshots()))
+}

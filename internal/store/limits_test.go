@@ -1,0 +1,151 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store_test
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// limited has room for two groups and four series.
+func limited() *store.Store {
+	o := options()
+	o.MaxGroups, o.MaxSeries = 2, 4
+	return store.New(o)
+}
+
+func TestWithinLimits(t *testing.T) {
+	t.Parallel()
+	for name, steps := range map[string][]string{
+		"groups":                          {"PUT job/a x", "PUT job/b x"},
+		"a group again":                   {"PUT job/a x", "PUT job/b x", "PUT job/b y"},
+		"a group in place of another":     {"PUT job/a x", "PUT job/b x", "DELETE job/b", "PUT job/c x"},
+		"series":                          {"PUT job/a h:1"},
+		"series in place of others":       {"PUT job/a p q r s", "PUT job/a t u v w"},
+		"the same series":                 {"PUT job/a p q r s", "POST job/a p q r s"},
+		"fewer series":                    {"PUT job/a p q r s", "PUT job/a p q r"},
+		"revived series":                  {"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a p q r s"},
+		"push times do not count":         {"PUT job/a p q", "PUT job/b r s"},
+		"deleting with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "DELETE job/a"},
+		"failures of a group":             {"PUT job/a x", "PUT job/b x", "FAIL job/b"},
+		"failures with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "FAIL job/a"},
+		"touching with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "POST job/a"},
+		"emptying with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a"},
+		"others once markers are settled": {"PUT job/a p q r s", "PUT job/a t u v w", "SETTLE job/a", "PUT job/a p q r s"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := limited()
+			for i, step := range steps {
+				require.NoError(t, do(t, s, i, step), step)
+				requireSound(t, s)
+			}
+		})
+	}
+}
+
+func TestBeyondLimits(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		steps []string
+		err   string
+	}{
+		"groups": {
+			[]string{"PUT job/a x", "PUT job/b x", "PUT job/c x"},
+			"the push makes a new group, and 2 groups are held; the limit groups::max_groups is 2",
+		},
+		"a group made by a failed push": {
+			[]string{"PUT job/a x", "PUT job/b x", "FAIL job/c"},
+			"the push makes a new group, and 2 groups are held; the limit groups::max_groups is 2",
+		},
+		"a group that comes again": {
+			[]string{"PUT job/a x", "DELETE job/a", "PUT job/b x", "PUT job/c x", "PUT job/a x"},
+			"the push makes a new group, and 2 groups are held; the limit groups::max_groups is 2",
+		},
+		"series": {
+			[]string{"PUT job/a p q r", "PUT job/b s t"},
+			"the push has 2 series more than what it replaces, and 3 series are held; the limit groups::max_series is 4",
+		},
+		"series as Prometheus counts them": {
+			[]string{"PUT job/a h:1,2"},
+			"the push has 5 series more than what it replaces, and 0 series are held; the limit groups::max_series is 4",
+		},
+		"series beside what is replaced": {
+			[]string{"PUT job/a p q r", "POST job/a r s t"},
+			"the push has 2 series more than what it replaces, and 3 series are held; the limit groups::max_series is 4",
+		},
+		"series with much owed": {
+			[]string{"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a x"},
+			"the push replaces series by others, and the stale markers of 4 series have not been accepted downstream; " +
+				"the limit groups::max_series is 4",
+		},
+		"a group with much owed": {
+			[]string{"PUT job/a p q r s", "PUT job/a t u v w", "DELETE job/a", "PUT job/b"},
+			"the push replaces series by others, and the stale markers of 10 series have not been accepted downstream; " +
+				"the limit groups::max_series is 4",
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := limited()
+			last := len(c.steps) - 1
+			for i, step := range c.steps[:last] {
+				require.NoError(t, do(t, s, i, step), step)
+			}
+			held := stateOf(t, s)
+			err := do(t, s, last, c.steps[last])
+			var limit *store.LimitError
+			require.ErrorAs(t, err, &limit)
+			assert.Equal(t, c.err, err.Error())
+			assert.Equal(t, held, stateOf(t, s), "nothing has changed")
+		})
+	}
+}
+
+// TestRoomIsKeptUntilStored does not give others the room of what a change takes away before it is known to be stored.
+func TestRoomIsKeptUntilStored(t *testing.T) {
+	t.Parallel()
+	for step, limits := range map[string]store.Options{"DELETE job/a": {MaxGroups: 1}, "PUT job/a": {MaxSeries: 2}} {
+		c := newClient(map[string][]byte{})
+		o := options()
+		o.Client, o.StorageFailed, o.MaxGroups, o.MaxSeries = c, new(failures).report, limits.MaxGroups, limits.MaxSeries
+		s := store.New(o)
+		require.NoError(t, s.Restore(t.Context()))
+		require.NoError(t, do(t, s, 1, "PUT job/a x y"))
+		c.fault = func() fault {
+			c.fault = nil
+			var limit *store.LimitError
+			assert.ErrorAs(t, do(t, s, 2, "PUT job/b p q"), &limit, step)
+			return before
+		}
+		require.Error(t, do(t, s, 2, step))
+		requireSound(t, s)
+		assert.Equal(t, store.Counts{Groups: 1, Series: 2, Size: s.Counts().Size}, s.Counts())
+	}
+}
+
+// TestOwedIsBounded replaces series by others for ever while no marker is accepted.
+func TestOwedIsBounded(t *testing.T) {
+	t.Parallel()
+	s := limited()
+	refused := 0
+	for i := range 100 {
+		step := fmt.Sprintf("PUT job/g%d a%d b%d", i%3, i, i)
+		if i%5 == 0 {
+			step = fmt.Sprintf("DELETE job/g%d", i%3)
+		}
+		if err := do(t, s, i, step); err != nil {
+			refused++
+		}
+		counts := s.Counts()
+		// A deletion ends the two push times, too, which do not count before.
+		assert.LessOrEqual(t, counts.Series+counts.Owed, 2*4+2*2)
+	}
+	assert.Greater(t, refused, 50)
+}

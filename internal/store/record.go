@@ -1,0 +1,162 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"time"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+)
+
+// A record in the storage is framed: a byte for the version of the encoding, the CRC-32C of what follows, and that. A record
+// of a version that is not known is left alone, so that going back to an earlier release loses nothing.
+//
+//	pushgateway/groups          a JSON object: below which number groups are
+//	pushgateway/<number>        a JSON object: groupRecord
+//	pushgateway/<number>/<slot> the length of a JSON object as a varint, the object (contentHeader), and OTLP protobuf
+const (
+	recordVersion = 1
+	frameSize     = 5
+
+	numbersName = "pushgateway/groups"
+)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+func groupName(number int) string { return fmt.Sprintf("pushgateway/%d", number) }
+
+func slotName(number, slot int) string { return fmt.Sprintf("pushgateway/%d/%d", number, slot) }
+
+var (
+	errVersion  = errors.New("written in an encoding that is unknown to this version of the receiver")
+	errChecksum = errors.New("corrupt: its checksum is wrong")
+	errShort    = errors.New("corrupt: it is cut off")
+	errMissing  = errors.New("missing or unreadable")
+	errTwice    = errors.New("corrupt: its group is there twice, and this is the older one")
+	errForeign  = errors.New("corrupt: it belongs to another group")
+	errHeld     = errors.New("corrupt: some of its series are held elsewhere")
+	errRange    = errors.New("corrupt: it holds a number out of range")
+)
+
+func frame(payload []byte) []byte {
+	record := make([]byte, frameSize, frameSize+len(payload))
+	record[0] = recordVersion
+	binary.LittleEndian.PutUint32(record[1:], crc32.Checksum(payload, castagnoli))
+	return append(record, payload...)
+}
+
+func unframe(record []byte) ([]byte, error) {
+	switch {
+	case len(record) < frameSize:
+		return nil, errShort
+	case record[0] != recordVersion:
+		return nil, errVersion
+	case binary.LittleEndian.Uint32(record[1:]) != crc32.Checksum(record[frameSize:], castagnoli):
+		return nil, errChecksum
+	}
+	return record[frameSize:], nil
+}
+
+// numbersRecord says below which number all groups are.
+type numbersRecord struct {
+	End int `json:"end"`
+}
+
+// groupRecord is a group without what is in its slots. It is what makes a change valid.
+type groupRecord struct {
+	ID     uint64      `json:"id"`
+	Job    string      `json:"job"`
+	Labels [][2]string `json:"labels,omitempty"` // name and value, sorted by name
+	Alive  bool        `json:"alive"`
+	Pushed int64       `json:"pushed,omitempty"` // nanoseconds since the epoch; 0 if never
+	Failed int64       `json:"failed,omitempty"`
+	Used   []byte      `json:"used,omitempty"` // the slots that count, a bit for each
+	// Written is behind the last slot that may have a record, whether it counts or not.
+	Written int `json:"written,omitempty"`
+}
+
+// contentHeader says what the pdata in a slot is: a family, or markers that are owed if it has no type.
+type contentHeader struct {
+	ID     uint64 `json:"id"` // that of the group
+	Name   string `json:"name,omitempty"`
+	Type   string `json:"type,omitempty"`
+	Pushed int64  `json:"pushed,omitempty"`
+}
+
+func newGroupRecord(g *group, alive bool, pushed, failed time.Time, s *slots) groupRecord {
+	r := groupRecord{
+		ID: g.id, Job: g.key.Job, Alive: alive, Pushed: nanoseconds(pushed), Failed: nanoseconds(failed),
+		Used: s.bits(), Written: s.written,
+	}
+	for _, l := range g.key.Labels {
+		r.Labels = append(r.Labels, [2]string{l.Name, l.Value})
+	}
+	return r
+}
+
+func (r *groupRecord) key() groupingkey.Key {
+	key := groupingkey.Key{Job: r.Job}
+	for _, l := range r.Labels {
+		key.Labels = append(key.Labels, groupingkey.Label{Name: l[0], Value: l[1]})
+	}
+	return key
+}
+
+func nanoseconds(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixNano()
+}
+
+func fromNanoseconds(ns int64) time.Time {
+	if ns == 0 {
+		return time.Time{}
+	}
+	return time.Unix(0, ns)
+}
+
+func encodeJSON(v any) []byte {
+	payload, err := json.Marshal(v)
+	if err != nil {
+		panic(err) // Structs of strings, numbers and bytes can always be written.
+	}
+	return frame(payload)
+}
+
+func decodeJSON(record []byte, v any) error {
+	payload, err := unframe(record)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(payload, v)
+}
+
+func encodeContent(header contentHeader, encoded []byte) []byte {
+	h, err := json.Marshal(header)
+	if err != nil {
+		panic(err) // See encodeJSON.
+	}
+	payload := binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(h)+len(encoded)), uint64(len(h)))
+	return frame(append(append(payload, h...), encoded...))
+}
+
+func decodeContent(record []byte) (header contentHeader, encoded []byte, err error) {
+	payload, err := unframe(record)
+	if err != nil {
+		return header, nil, err
+	}
+	length, n := binary.Uvarint(payload)
+	if n <= 0 || length > uint64(len(payload)-n) {
+		return header, nil, errShort
+	}
+	headerEnd := n + int(length)
+	err = json.Unmarshal(payload[n:headerEnd], &header)
+	return header, payload[headerEnd:], err
+}

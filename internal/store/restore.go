@@ -1,0 +1,293 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
+)
+
+const (
+	// readAtOnce is how many groups are read with one request to the storage.
+	readAtOnce = 256
+	// readBlindly is how many numbers without a group end the search if the storage lost where groups end.
+	readBlindly = 1 << 14
+	// maxLeftOver bounds how many records a group can have that do not count, and that will be deleted with it.
+	maxLeftOver = 1 << 20
+)
+
+// Restore brings back the groups that the storage holds, before anything else is done with the store. What cannot be read
+// is reported and passed over; the number of a group that cannot be read is not used again, so that its record stays as it
+// is. The error is the context's.
+func (s *Store) Restore(ctx context.Context) error {
+	if s.storage == nil {
+		return nil
+	}
+	r := restoring{s: s, groups: make(map[string]*group), taken: make(map[int]bool)}
+	r.readAll(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.adoptAll(&r)
+	return nil
+}
+
+// restoring is what has been read of the storage.
+type restoring struct {
+	s      *Store
+	groups map[string]*group // by path
+	taken  map[int]bool      // the numbers that have a record, be it one that cannot be read
+	end    int               // behind the last number that is taken, rounded up
+}
+
+// readAll reads all groups.
+func (r *restoring) readAll(ctx context.Context) {
+	end, blind := r.s.storage.readEnd(ctx)
+	r.s.storage.end = end
+	for first, missing := 0, 0; ctx.Err() == nil && (first < end || missing < blind); first += readAtOnce {
+		if !r.readSome(ctx, first) {
+			missing += readAtOnce
+			continue
+		}
+		missing, r.end = 0, first+readAtOnce
+		if blind == readAtOnce {
+			blind = readBlindly
+			r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", numbersName, errMissing))
+		}
+	}
+}
+
+// readEnd finds out below which number all groups are, or else how many numbers without a group end the search. A storage
+// that does not know where groups end is mostly one that has none.
+func (r *records) readEnd(ctx context.Context) (end, blind int) {
+	record, err := r.client.Get(ctx, numbersName)
+	if err != nil {
+		r.failed(Read, fmt.Errorf("%s: %w", numbersName, err))
+		return 0, readBlindly
+	}
+	if record == nil {
+		return 0, readAtOnce
+	}
+	var numbers numbersRecord
+	err = decodeJSON(record, &numbers)
+	if err == nil && (numbers.End < 0 || numbers.End > math.MaxInt32) {
+		err = errRange
+	}
+	if err != nil {
+		r.failed(Corrupt, fmt.Errorf("%s: %w", numbersName, err))
+		return 0, readBlindly
+	}
+	return numbers.End, 0
+}
+
+// entry is a record as it was read. It is nil if there is none.
+type entry struct {
+	name   string
+	record []byte
+	failed bool // there may be one, which could not be read
+}
+
+// read reads records, each for itself if they cannot be had together.
+func (r *records) read(ctx context.Context, names []string) []entry {
+	if len(names) == 0 {
+		return nil
+	}
+	ops := make([]*storage.Operation, len(names))
+	for i, name := range names {
+		ops[i] = storage.GetOperation(name)
+	}
+	entries := make([]entry, len(names))
+	together := r.client.Batch(ctx, ops...)
+	for i, name := range names {
+		record, err := ops[i].Value, error(nil)
+		if together != nil {
+			record, err = r.client.Get(ctx, name)
+		}
+		if err != nil && ctx.Err() == nil {
+			r.failed(Read, fmt.Errorf("%s: %w", name, err))
+		}
+		entries[i] = entry{name: name, record: record, failed: err != nil}
+	}
+	return entries
+}
+
+// readSome reads the groups of some numbers, and tells whether one of these is taken.
+func (r *restoring) readSome(ctx context.Context, first int) (taken bool) {
+	names := make([]string, readAtOnce)
+	for i := range names {
+		names[i] = groupName(first + i)
+	}
+	for i, e := range r.s.storage.read(ctx, names) {
+		if e.record == nil && !e.failed {
+			continue
+		}
+		taken, r.taken[first+i] = true, true
+		if e.failed {
+			continue
+		}
+		g, err := r.s.readGroup(ctx, first+i, e)
+		if err != nil {
+			r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", e.name, err))
+			continue
+		}
+		r.keep(g)
+	}
+	return taken
+}
+
+// keep keeps the newest group of a key. An older one was not readable when the newer one was made, and must not come back
+// once that is deleted.
+func (r *restoring) keep(g *group) {
+	older := r.groups[g.path]
+	if older == nil || older.id < g.id {
+		r.groups[g.path] = g
+	} else {
+		older = g
+	}
+	if older != nil {
+		name := groupName(older.number)
+		r.s.storage.undo[name] = storage.DeleteOperation(name)
+		r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", name, errTwice))
+	}
+}
+
+// readGroup reads a group with all that is in its slots.
+func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, error) {
+	var record groupRecord
+	if err := decodeJSON(e.record, &record); err != nil {
+		return nil, err
+	}
+	if record.Job == "" {
+		return nil, errShort
+	}
+	g := &group{
+		key: record.key(), number: number, id: record.ID, alive: record.Alive,
+		pushed: fromNanoseconds(record.Pushed), failed: fromNanoseconds(record.Failed),
+		families: map[string]*Family{}, slots: slots{used: record.Used},
+	}
+	g.slots.written = max(g.slots.end(), min(record.Written, maxLeftOver))
+	g.path = path(g.key)
+	var names []string
+	used := g.slots.all()
+	for _, slot := range used {
+		names = append(names, slotName(number, slot))
+	}
+	for i, e := range s.storage.read(ctx, names) {
+		err := s.readContent(g, used[i], e)
+		if err != nil {
+			g.slots.lose(used[i])
+		}
+		if err != nil && !e.failed {
+			s.storage.failed(Corrupt, fmt.Errorf("%s: %w", e.name, err))
+		}
+	}
+	return g, nil
+}
+
+// readContent reads what is in a slot of the group.
+func (s *Store) readContent(g *group, slot int, e entry) error {
+	if e.record == nil {
+		return errMissing
+	}
+	header, encoded, err := decodeContent(e.record)
+	if err != nil {
+		return err
+	}
+	if header.ID != g.id {
+		return errForeign
+	}
+	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(encoded)
+	if err != nil {
+		return err
+	}
+	c := content{encoded: slices.Clone(encoded), series: series.Append(nil, md, s.options.Scope), slot: slot}
+	if header.Type == "" {
+		g.owed = append(g.owed, &c)
+	} else {
+		g.families[header.Name] = &Family{Name: header.Name, Type: header.Type, PushTime: fromNanoseconds(header.Pushed), content: c}
+	}
+	return nil
+}
+
+// adoptAll makes the groups that were read those of the store. Who was pushed to last keeps a series that is there twice.
+func (s *Store) adoptAll(r *restoring) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.storage.most, s.numbers = r.end, make([]*group, r.end)
+	for n := r.end - 1; n >= 0; n-- {
+		if !r.taken[n] {
+			s.vacant = append(s.vacant, n)
+		}
+	}
+	groups := slices.SortedFunc(maps.Values(r.groups), func(a, b *group) int { return a.lastPush().Compare(b.lastPush()) })
+	for _, g := range slices.Backward(groups) {
+		s.adopt(g)
+	}
+	for _, g := range groups {
+		if g.alive {
+			s.live(g, g.lastPush())
+		}
+	}
+}
+
+// adopt makes a group that was read one of the store's, unless it is deleted and the markers that it owes are lost. The
+// store's lock is held.
+func (s *Store) adopt(g *group) {
+	if g.alive {
+		s.counts.Groups++
+		if times := s.timesOf(g.key); s.own(g, &times) {
+			g.times = times
+		}
+	}
+	maps.DeleteFunc(g.families, func(_ string, f *Family) bool { return !s.adoptContent(g, &f.content, &s.counts.Series) })
+	g.owed = slices.DeleteFunc(g.owed, func(owed *content) bool { return !s.adoptContent(g, owed, &s.counts.Owed) })
+	for _, owed := range g.owed {
+		g.owe(owed)
+	}
+	if g.alive || len(g.owed) > 0 {
+		s.groups[g.path], s.numbers[g.number] = g, g
+	}
+}
+
+// adoptContent counts what was in a slot of the group, or leaves it out if one of its series is held already.
+func (s *Store) adoptContent(g *group, c *content, count *int) bool {
+	if !s.own(g, c) {
+		g.slots.lose(c.slot)
+		s.storage.failed(Corrupt, fmt.Errorf("%s: %w", slotName(g.number, c.slot), errHeld))
+		return false
+	}
+	*count += len(c.series)
+	s.size.Add(c.size())
+	return true
+}
+
+// own takes series into the index, unless one of them is there already.
+func (s *Store) own(g *group, c *content) bool {
+	for _, h := range c.series {
+		if _, held := s.series[h]; held {
+			return false
+		}
+	}
+	for _, h := range c.series {
+		s.series[h] = int32(g.number)
+	}
+	return true
+}
+
+// lastPush is when the life of a group began anew; one that was never pushed to successfully lives since its last failure.
+func (g *group) lastPush() time.Time {
+	if g.pushed.IsZero() {
+		return g.failed
+	}
+	return g.pushed
+}
