@@ -10,8 +10,11 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 
+	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 )
 
@@ -41,6 +44,10 @@ type Config struct {
 	// Limits refuse what is too much. Exceeding one refuses the push and names the limit, its value and what came.
 	Limits LimitsConfig `mapstructure:"limits"`
 
+	// Groups keep the last value of each series until it is replaced, deleted or expires, as a Pushgateway does. Absent, which
+	// is the default, nothing is stored; present, even empty, groups are kept.
+	Groups configoptional.Optional[GroupsConfig] `mapstructure:"groups"`
+
 	_ struct{}
 }
 
@@ -59,6 +66,34 @@ type LimitsConfig struct {
 
 	// LabelValueLength bounds the length in bytes of a label's value. 0 means no limit, which is the default.
 	LabelValueLength int `mapstructure:"label_value_length"`
+
+	_ struct{}
+}
+
+// GroupsConfig is how groups are kept.
+type GroupsConfig struct {
+	// RepublishInterval is the time within which each group's current values are handed on again, so that they stay visible:
+	// 1s to 4m, or 0 for never. Default: 1m.
+	RepublishInterval time.Duration `mapstructure:"republish_interval"`
+
+	// TTL is how long after its last successful push a group is ended with stale markers and forgotten. 0 means never, which
+	// is the default.
+	TTL time.Duration `mapstructure:"ttl"`
+
+	// Storage is the storage extension that groups are written to before a push is answered. Without one they are lost with
+	// the process, and on reloading the configuration.
+	Storage *component.ID `mapstructure:"storage"`
+
+	// MaxGroups bounds the groups that are held; a push that would make one more is answered with 429. 0 means no limit.
+	// Default: 100000.
+	MaxGroups int `mapstructure:"max_groups"`
+
+	// MaxSeries bounds the series that all groups hold, counted as Prometheus counts series; a push that would exceed it is
+	// answered with 429. 0 means no limit. Default: 1000000.
+	MaxSeries int `mapstructure:"max_series"`
+
+	// AdminAPI serves PUT /api/v1/admin/wipe, which deletes all groups. Default: false.
+	AdminAPI bool `mapstructure:"admin_api"`
 
 	_ struct{}
 }
@@ -86,8 +121,16 @@ var (
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	settings := conf.ToStringMap()
 	errs := unknownKeys("", settings, reflect.TypeFor[Config]())
-	if limits, ok := settings["limits"].(map[string]any); ok {
-		errs = errors.Join(errs, unknownKeys("limits::", limits, reflect.TypeFor[LimitsConfig]()))
+	for block, of := range map[string]reflect.Type{
+		"limits": reflect.TypeFor[LimitsConfig](), "groups": reflect.TypeFor[GroupsConfig](),
+	} {
+		if inner, ok := settings[block].(map[string]any); ok {
+			if block == "groups" {
+				inner = maps.Clone(inner)
+				delete(inner, "enabled") // configoptional's own, which turns the block off.
+			}
+			errs = errors.Join(errs, unknownKeys(block+"::", inner, of))
+		}
 	}
 	if errs != nil {
 		return errs
@@ -128,6 +171,7 @@ func (c *Config) Validate() error {
 		validatePrefixes(c.PathPrefixes),
 		c.Timestamps.validate(),
 		c.Limits.validate(),
+		c.validateGroups(),
 	)
 }
 
@@ -188,19 +232,54 @@ func (t Timestamps) validate() error {
 }
 
 func (l *LimitsConfig) validate() error {
+	return errors.Join(
+		notNegative("limits::in_flight_bytes", l.InFlightBytes),
+		notNegative("limits::series_per_push", l.SeriesPerPush),
+		notNegative("limits::labels_per_series", l.LabelsPerSeries),
+		notNegative("limits::label_value_length", l.LabelValueLength),
+	)
+}
+
+func notNegative[N int | int64](key string, limit N) error {
+	if limit >= 0 {
+		return nil
+	}
+	return fmt.Errorf("%s: must not be negative, is %d; 0 means no limit", key, limit)
+}
+
+// validateGroups also refuses what contradicts groups: a value that is handed on again has no time of its own, and what is
+// handed on by a timer has no request whose metadata it could carry.
+func (c *Config) validateGroups() error {
+	if !c.Groups.HasValue() {
+		return nil
+	}
 	var errs error
-	for _, limit := range []struct {
-		key   string
-		value int64
-	}{
-		{"in_flight_bytes", l.InFlightBytes},
-		{"series_per_push", int64(l.SeriesPerPush)},
-		{"labels_per_series", int64(l.LabelsPerSeries)},
-		{"label_value_length", int64(l.LabelValueLength)},
-	} {
-		if limit.value < 0 {
-			errs = errors.Join(errs, fmt.Errorf("limits::%s: must not be negative, is %d; 0 means no limit", limit.key, limit.value))
-		}
+	if c.Timestamps == TimestampsHonor {
+		errs = errors.Join(errs, errors.New("groups: cannot be combined with timestamps: honor, since a value that is held is handed on again and again, at the time it is then"))
+	}
+	if c.ServerConfig.IncludeMetadata {
+		errs = errors.Join(errs, errors.New("groups: cannot be combined with include_metadata, since what is handed on again belongs to no request"))
+	}
+	if c.IgnoreDelete {
+		errs = errors.Join(errs, errors.New("groups: cannot be combined with ignore_delete, since DELETE deletes the group"))
+	}
+	return errors.Join(errs, c.Groups.Get().validate())
+}
+
+// The bounds of the republish interval. Prometheus shows a series for five minutes after its last sample.
+const (
+	minRepublishInterval = time.Second
+	maxRepublishInterval = 4 * time.Minute
+)
+
+func (g *GroupsConfig) validate() error {
+	errs := errors.Join(notNegative("groups::max_groups", g.MaxGroups), notNegative("groups::max_series", g.MaxSeries))
+	if i := g.RepublishInterval; i != 0 && (i < minRepublishInterval || i > maxRepublishInterval) {
+		errs = errors.Join(errs, fmt.Errorf("groups::republish_interval: must be between %s and %s, or 0 for never; is %s",
+			minRepublishInterval, maxRepublishInterval, i))
+	}
+	if g.TTL < 0 {
+		errs = errors.Join(errs, fmt.Errorf("groups::ttl: must not be negative, is %s; 0 means for ever", g.TTL))
 	}
 	return errs
 }

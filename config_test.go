@@ -12,6 +12,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
@@ -25,6 +26,22 @@ func with(change func(*Config)) *Config {
 	return cfg
 }
 
+// withGroups switches groups on, with their defaults after a change.
+func withGroups(change func(*GroupsConfig)) func(*Config) {
+	return func(c *Config) {
+		groups := *c.Groups.GetOrInsertDefault()
+		change(&groups)
+		c.Groups = configoptional.Some(groups)
+	}
+}
+
+// TestTimeForAnAnswer is left to a push whose body takes all the time that it may.
+func TestTimeForAnAnswer(t *testing.T) {
+	t.Parallel()
+	server := createDefaultConfig().(*Config).ServerConfig
+	assert.GreaterOrEqual(t, server.WriteTimeout, server.ReadTimeout+30*time.Second)
+}
+
 func TestLoadConfig(t *testing.T) {
 	t.Parallel()
 	for name, want := range map[string]*Config{
@@ -32,6 +49,7 @@ func TestLoadConfig(t *testing.T) {
 		"all_settings": with(func(c *Config) {
 			c.ServerConfig.NetAddr.Endpoint = "0.0.0.0:9191"
 			c.ServerConfig.ReadTimeout = 10 * time.Second
+			c.ServerConfig.WriteTimeout = 40 * time.Second
 			c.PathPrefixes = []string{"/team-a"}
 			c.Timestamps = TimestampsHonor
 			c.UTF8Names = true
@@ -41,6 +59,7 @@ func TestLoadConfig(t *testing.T) {
 		}),
 		"endpoint":                  with(func(c *Config) { c.ServerConfig.NetAddr.Endpoint = "0.0.0.0:9091" }),
 		"read_timeout":              with(func(c *Config) { c.ServerConfig.ReadTimeout = 5 * time.Second }),
+		"write_timeout":             with(func(c *Config) { c.ServerConfig.WriteTimeout = 2 * time.Minute }),
 		"max_request_body_size":     with(func(c *Config) { c.ServerConfig.MaxRequestBodySize = 1048576 }),
 		"compression_algorithms":    with(func(c *Config) { c.ServerConfig.CompressionAlgorithms = []string{"", "gzip"} }),
 		"path_prefixes":             with(func(c *Config) { c.PathPrefixes = []string{""} }),
@@ -52,6 +71,12 @@ func TestLoadConfig(t *testing.T) {
 		"limits_series_per_push":    with(func(c *Config) { c.Limits.SeriesPerPush = 50000 }),
 		"limits_labels_per_series":  with(func(c *Config) { c.Limits.LabelsPerSeries = 30 }),
 		"limits_label_value_length": with(func(c *Config) { c.Limits.LabelValueLength = 1024 }),
+		"groups":                    with(withGroups(func(*GroupsConfig) {})),
+		"groups_all_settings": with(withGroups(func(g *GroupsConfig) {
+			id := component.MustNewIDWithName("file_storage", "groups")
+			*g = GroupsConfig{RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, AdminAPI: true}
+		})),
+		"groups_disabled": with(func(c *Config) { c.Groups = configoptional.None[GroupsConfig]() }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -62,19 +87,25 @@ func TestLoadConfig(t *testing.T) {
 	}
 }
 
-// TestEverySettingHasACase keeps testdata/config.yaml complete: all_settings names every key that is ours.
+// TestEverySettingHasACase keeps testdata/config.yaml complete: all_settings and groups_all_settings name every key that is
+// ours.
 func TestEverySettingHasACase(t *testing.T) {
 	t.Parallel()
 	all, err := testdataConfig(t).Sub("pushgateway/all_settings")
 	require.NoError(t, err)
 	for field := range reflect.TypeFor[Config]().Fields() {
 		key := field.Tag.Get("mapstructure")
-		if key != "" && key != ",squash" {
+		if key != "" && key != ",squash" && key != "groups" {
 			assert.True(t, all.IsSet(key), "testdata/config.yaml: all_settings lacks %s", key)
 		}
 	}
 	for _, key := range keysOf(reflect.TypeFor[LimitsConfig]()) {
 		assert.True(t, all.IsSet("limits::"+key), "testdata/config.yaml: all_settings lacks limits::%s", key)
+	}
+	groups, err := testdataConfig(t).Sub("pushgateway/groups_all_settings")
+	require.NoError(t, err)
+	for _, key := range keysOf(reflect.TypeFor[GroupsConfig]()) {
+		assert.True(t, groups.IsSet("groups::"+key), "testdata/config.yaml: groups_all_settings lacks groups::%s", key)
 	}
 }
 
@@ -87,6 +118,15 @@ func TestRefusedConfig(t *testing.T) {
 		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"`},
 		"unknown key beside server settings": {map[string]any{"endpoint": "localhost:1", "prefix": "/x"}, `unknown key "prefix"`},
 		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `unknown key "limits::series"; known are in_flight_bytes, series_per_push, labels_per_series, label_value_length`},
+		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are republish_interval, ttl, storage, max_groups, max_series, admin_api`},
+		"groups with honor":                  {map[string]any{"groups": map[string]any{}, "timestamps": "honor"}, `groups: cannot be combined with timestamps: honor`},
+		"groups with include_metadata":       {map[string]any{"groups": map[string]any{}, "include_metadata": true}, `groups: cannot be combined with include_metadata`},
+		"groups with ignore_delete":          {map[string]any{"groups": nil, "ignore_delete": true}, `groups: cannot be combined with ignore_delete`},
+		"republish_interval too short":       {map[string]any{"groups": map[string]any{"republish_interval": "999ms"}}, `groups::republish_interval: must be between 1s and 4m0s, or 0 for never; is 999ms`},
+		"republish_interval too long":        {map[string]any{"groups": map[string]any{"republish_interval": "4m1s"}}, `groups::republish_interval: must be between 1s and 4m0s`},
+		"negative ttl":                       {map[string]any{"groups": map[string]any{"ttl": "-1s"}}, `groups::ttl: must not be negative, is -1s; 0 means for ever`},
+		"negative max_groups":                {map[string]any{"groups": map[string]any{"max_groups": -1}}, `groups::max_groups: must not be negative, is -1; 0 means no limit`},
+		"negative max_series":                {map[string]any{"groups": map[string]any{"max_series": -1}}, `groups::max_series: must not be negative`},
 		"unknown key in tls":                 {map[string]any{"tls": map[string]any{"cert": "x"}}, `cert`},
 		"unknown key in cors":                {map[string]any{"cors": map[string]any{"origins": []string{"*"}}}, `origins`},
 		"unknown key in auth":                {map[string]any{"auth": map[string]any{"user": "x"}}, `user`},

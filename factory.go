@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/consumer"
 	"go.opentelemetry.io/collector/receiver"
 
@@ -22,8 +23,18 @@ const (
 	// defaultReadTimeout ends a request whose body stalls. Without it such a request would live for ever.
 	defaultReadTimeout = 60 * time.Second
 
+	// defaultWriteTimeout leaves half a minute for the answer to a body that took all of read_timeout: it begins with the body,
+	// not with the answer. With confighttp's 30s a push that was slower would be taken, or refused, without a word.
+	defaultWriteTimeout = defaultReadTimeout + 30*time.Second
+
 	// defaultInFlightBytes lets six pushes of the largest default size (20 MiB) be worked on at once.
 	defaultInFlightBytes = 128 << 20
+
+	// defaultRepublishInterval is a usual scrape interval, well within the five minutes for which Prometheus shows a series.
+	defaultRepublishInterval = time.Minute
+
+	defaultMaxGroups = 100_000
+	defaultMaxSeries = 1_000_000
 )
 
 // NewFactory makes the factory of the receiver.
@@ -39,12 +50,18 @@ func createDefaultConfig() component.Config {
 	server := confighttp.NewDefaultServerConfig()
 	server.NetAddr.Endpoint = defaultEndpoint
 	server.ReadTimeout = defaultReadTimeout
+	server.WriteTimeout = defaultWriteTimeout
 	return &Config{
 		ServerConfig:    server,
 		PathPrefixes:    []string{"", "/pushgateway"},
 		Timestamps:      TimestampsReject,
 		PushTimeMetrics: true,
 		Limits:          LimitsConfig{InFlightBytes: defaultInFlightBytes},
+		Groups: configoptional.Default(GroupsConfig{
+			RepublishInterval: defaultRepublishInterval,
+			MaxGroups:         defaultMaxGroups,
+			MaxSeries:         defaultMaxSeries,
+		}),
 	}
 }
 

@@ -6,14 +6,18 @@ package pushgatewayreceiver // import "github.com/otelcol-pushgateway/pushgatewa
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
+	"runtime"
+	"strconv"
 	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/component/componentstatus"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/receiver"
 	"go.uber.org/zap"
 
@@ -21,6 +25,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
@@ -64,10 +69,18 @@ func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
 			ScopeVersion: set.BuildInfo.Version,
 		},
 		InFlightBytes: config.Limits.InFlightBytes,
+		Groups:        groupOptions(config),
 	}
 }
 
-// Start listens and serves. A failed start leaves nothing open.
+func groupOptions(config *Config) *ingest.GroupOptions {
+	if !config.Groups.HasValue() {
+		return nil
+	}
+	return &ingest.GroupOptions{RepublishInterval: config.Groups.Get().RepublishInterval}
+}
+
+// Start listens and serves, and begins to restore groups. A failed start leaves nothing open.
 func (r *pushgatewayReceiver) Start(ctx context.Context, host component.Host) error {
 	server, err := r.newServer(ctx, host)
 	if err != nil {
@@ -77,10 +90,54 @@ func (r *pushgatewayReceiver) Start(ctx context.Context, host component.Host) er
 	if err != nil {
 		return err
 	}
+	if r.config.Groups.HasValue() {
+		if err := r.startGroups(ctx, host); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
 	r.server = server
 	r.set.Logger.Info("Starting HTTP server", zap.Stringer("endpoint", listener.Addr()))
 	r.serving.Go(func() { r.serve(host, listener) })
 	return nil
+}
+
+// startGroups opens the storage of groups and begins to restore them.
+func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Host) error {
+	config := r.config.Groups.Get()
+	client, err := r.storageClient(ctx, host, config.Storage)
+	if err != nil {
+		return err
+	}
+	return r.ingest.Start(store.New(store.Options{
+		MaxGroups:     config.MaxGroups,
+		MaxSeries:     config.MaxSeries,
+		TTL:           config.TTL,
+		Scope:         metadata.ScopeName,
+		PushTimes:     r.ingest.PushTimes(),
+		Client:        client,
+		StorageFailed: r.ingest.StorageFailed,
+	}))
+}
+
+// storageClient is nil if no storage is configured.
+func (r *pushgatewayReceiver) storageClient(ctx context.Context, host component.Host, id *component.ID) (storage.Client, error) {
+	if id == nil {
+		r.set.Logger.Warn("Groups are kept in memory only and are lost on restart and on reload; configure groups::storage to keep them")
+		return nil, nil
+	}
+	extension, ok := host.GetExtensions()[*id]
+	if !ok {
+		return nil, fmt.Errorf("groups::storage: there is no extension %q; is it listed under service::extensions?", id)
+	}
+	provider, ok := extension.(storage.Extension)
+	if !ok {
+		return nil, fmt.Errorf("groups::storage: the extension %q is not a storage extension", id)
+	}
+	client, err := provider.GetClient(ctx, component.KindReceiver, r.set.ID, "")
+	if err != nil {
+		return nil, fmt.Errorf("groups::storage: %w", err)
+	}
+	return client, nil
 }
 
 // serve accepts until the server is shut down. A listener that fails before that is the collector's to know.
@@ -95,16 +152,54 @@ func (r *pushgatewayReceiver) newServer(ctx context.Context, host component.Host
 		Prefixes:     r.config.PathPrefixes,
 		UTF8Names:    r.config.UTF8Names,
 		IgnoreDelete: r.config.IgnoreDelete,
+		Groups:       r.groupRoutes(),
 		InFlight:     r.ingest.InFlight,
 	}, r.ingest)
+}
+
+func (r *pushgatewayReceiver) groupRoutes() *pushhttp.GroupOptions {
+	if !r.config.Groups.HasValue() {
+		return nil
+	}
+	config := r.config.Groups.Get()
+	return &pushhttp.GroupOptions{
+		AdminAPI:         config.AdminAPI,
+		PushTimes:        r.config.PushTimeMetrics,
+		OwnScope:         metadata.ScopeName,
+		BuildInformation: buildInformation(r.set.BuildInfo),
+		Flags:            r.flags(),
+	}
+}
+
+// buildInformation has the keys of a Pushgateway's.
+func buildInformation(build component.BuildInfo) map[string]string {
+	return map[string]string{
+		"version": build.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version(),
+	}
+}
+
+// flags shows the settings that a Pushgateway has flags for, under their names.
+func (r *pushgatewayReceiver) flags() map[string]string {
+	groups := r.config.Groups.Get()
+	persistence := ""
+	if groups.Storage != nil {
+		persistence = groups.Storage.String()
+	}
+	return map[string]string{
+		"web.listen-address":     r.config.ServerConfig.NetAddr.Endpoint,
+		"web.enable-admin-api":   strconv.FormatBool(groups.AdminAPI),
+		"push.enable-utf8-names": strconv.FormatBool(r.config.UTF8Names),
+		"persistence.file":       persistence,
+	}
 }
 
 // Shutdown stops accepting, lets requests in flight finish until the context ends or shutdownTimeout has passed, and
 // then cuts them. It may be called before Start and more than once.
 func (r *pushgatewayReceiver) Shutdown(ctx context.Context) error {
+	r.ingest.Stopping()
+	patience, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	defer cancel()
 	if r.server != nil {
-		patience, cancel := context.WithTimeout(ctx, shutdownTimeout)
-		defer cancel()
 		if err := r.server.Shutdown(patience); err != nil {
 			r.set.Logger.Warn("Requests in flight were cut at shutdown", zap.Error(err))
 			_ = r.server.Close() // The listener is closed already; what is left are connections to cut.
@@ -112,6 +207,5 @@ func (r *pushgatewayReceiver) Shutdown(ctx context.Context) error {
 		r.serving.Wait()
 		r.server = nil
 	}
-	r.ingest.Shutdown()
-	return nil
+	return r.ingest.Shutdown(patience)
 }

@@ -361,14 +361,22 @@ func TestShutdownLetsRequestsFinish(t *testing.T) {
 
 func TestShutdownCutsWhatStalls(t *testing.T) {
 	t.Parallel()
-	next := newBlockingConsumer()
-	r, address := newStarted(t, with(func(c *Config) { c.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0" }), next)
-	cut := sendAside("http://"+address+"/metrics/job/j", "a 1\n")
-	<-next.entered
-	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
-	defer cancel()
-	require.NoError(t, r.Shutdown(ctx))
-	assert.Zero(t, <-cut, "no answer")
+	for name, groups := range map[string]func(*Config){"proxy": func(*Config) {}, "groups": withGroups(func(*GroupsConfig) {})} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			next := newBlockingConsumer()
+			r, address := newStarted(t, with(func(c *Config) {
+				groups(c)
+				c.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0"
+			}), next)
+			cut := sendAside("http://"+address+"/metrics/job/j", "a 1\n")
+			<-next.entered
+			ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+			defer cancel()
+			require.NoError(t, r.Shutdown(ctx))
+			assert.Zero(t, <-cut, "no answer")
+		})
+	}
 }
 
 func newStarted(t *testing.T, config *Config, next consumer.Metrics) (r *pushgatewayReceiver, address string) {

@@ -5,7 +5,12 @@ package ingest
 
 import (
 	"context"
+	"math/rand/v2"
+	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -14,65 +19,275 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-func TestClockIncreasesPerGroup(t *testing.T) {
+// turns is how many keys have a turn now.
+func (c *clock) turns() (n int) {
+	for i := range c.stripes {
+		c.stripes[i].mu.Lock()
+		n += len(c.stripes[i].turns)
+		c.stripes[i].mu.Unlock()
+	}
+	return n
+}
+
+// take takes a turn that must be had.
+func take(t *testing.T, c *clock, key groupingkey.Key) *turn {
+	t.Helper()
+	turn, err := c.turn(t.Context(), key)
+	require.NoError(t, err)
+	return turn
+}
+
+func TestTimesIncreasePerGroup(t *testing.T) {
 	t.Parallel()
 	at := time.UnixMilli(1_000_000)
 	wall := []time.Time{at, at, at.Add(999 * time.Microsecond), at.Add(-time.Hour), at.Add(time.Second)}
 	c := newClock(func() time.Time { now := wall[0]; wall = wall[1:]; return now })
 
 	for _, want := range []int64{1_000_000, 1_000_001, 1_000_002, 1_000_003, 1_001_000} {
-		got, release, err := c.hold(t.Context(), groupingkey.Key{Job: "j"})
-		require.NoError(t, err)
+		turn := take(t, c, groupingkey.Key{Job: "j"})
+		got := turn.next(time.Time{})
 		assert.Equal(t, want, got.UnixMilli())
 		assert.Zero(t, got.Nanosecond()%int(time.Millisecond), "whole milliseconds")
-		release()
+		turn.release()
+	}
+	assert.Zero(t, c.turns())
+}
+
+func TestTimesIncreaseWithinATurn(t *testing.T) {
+	t.Parallel()
+	c := newClock(func() time.Time { return time.UnixMilli(7) })
+	turn := take(t, c, groupingkey.Key{Job: "j"})
+	defer turn.release()
+	for want := range int64(10) {
+		assert.Equal(t, want+7, turn.next(time.Time{}).UnixMilli())
 	}
 }
 
-func TestClockWaitEndsWithTheRequest(t *testing.T) {
+func TestTimesExceedTheGivenOne(t *testing.T) {
+	t.Parallel()
+	c := newClock(func() time.Time { return time.UnixMilli(7) })
+	turn := take(t, c, groupingkey.Key{Job: "j"})
+	defer turn.release()
+	assert.EqualValues(t, 101, turn.next(time.UnixMilli(100)).UnixMilli())
+	assert.EqualValues(t, 102, turn.next(time.UnixMilli(50)).UnixMilli())
+	other := take(t, c, groupingkey.Key{Job: "k"})
+	defer other.release()
+	assert.EqualValues(t, 7, other.next(time.Time{}).UnixMilli(), "other keys are left alone")
+}
+
+// TestNextClockGivesOutLaterTimes has many times given out within a millisecond, as before a reload of the configuration.
+func TestNextClockGivesOutLaterTimes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		key := groupingkey.Key{Job: "j"}
+		var last time.Time
+		for given := range 20 {
+			c := newClock(time.Now)
+			turn := take(t, c, key)
+			for range given {
+				next := turn.next(time.Time{})
+				assert.Greater(t, next, last)
+				last = next
+			}
+			turn.release()
+			c.catchUp(t.Context())
+			assert.Greater(t, time.Now(), last)
+		}
+	})
+}
+
+// TestCatchUpIsBounded has times far ahead, as after the time of day was set back, and a shutdown that must end.
+func TestCatchUpIsBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for ahead, want := range map[time.Duration]time.Duration{
+			maxCatchUp - time.Millisecond: 10 * time.Millisecond,
+			time.Hour:                     0,
+		} {
+			c := newClock(time.Now)
+			turn := take(t, c, groupingkey.Key{Job: "j"})
+			turn.next(time.Now().Add(ahead - time.Millisecond))
+			turn.release()
+			start := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
+			c.catchUp(ctx)
+			cancel()
+			assert.Equal(t, want, time.Since(start))
+		}
+	})
+}
+
+func TestWaitEndsWithTheRequest(t *testing.T) {
 	t.Parallel()
 	c := newClock(time.Now)
 	key := groupingkey.Key{Job: "j"}
-	_, release, err := c.hold(t.Context(), key)
-	require.NoError(t, err)
+	first := take(t, c, key)
 
 	ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
 	defer cancel()
-	_, _, err = c.hold(ctx, key)
+	_, err := c.turn(ctx, key)
 	var refusal *Refusal
 	require.ErrorAs(t, err, &refusal)
 	assert.Equal(t, ReasonOverload, refusal.Reason)
 	assert.Positive(t, refusal.RetryAfter)
 
-	release()
-	_, release, err = c.hold(t.Context(), key)
-	require.NoError(t, err, "free again after release")
-	release()
+	first.release()
+	assert.Zero(t, c.turns())
+	take(t, c, key).release()
+	assert.Zero(t, c.turns(), "free again after release")
 }
 
-func TestClockHoldsInOrderOfArrival(t *testing.T) {
+// TestNoTurnAfterTheRequest has a request that is over come to a group that is free: what its client sent since must win.
+func TestNoTurnAfterTheRequest(t *testing.T) {
+	t.Parallel()
+	c := newClock(time.Now)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := c.turn(ctx, groupingkey.Key{Job: "j"})
+	require.Error(t, err)
+	assert.Zero(t, c.turns())
+}
+
+func TestTurnIfFree(t *testing.T) {
 	t.Parallel()
 	c := newClock(time.Now)
 	key := groupingkey.Key{Job: "j"}
-	_, release, err := c.hold(t.Context(), key)
-	require.NoError(t, err)
+	turn, free := c.turnIfFree(key)
+	require.True(t, free)
+	_, free = c.turnIfFree(key)
+	assert.False(t, free)
+	other, free := c.turnIfFree(groupingkey.Key{Job: "k"})
+	assert.True(t, free)
+	other.release()
+	turn.release()
+	assert.Zero(t, c.turns(), "who found it taken does not wait")
+	turn, free = c.turnIfFree(key)
+	require.True(t, free)
+	turn.release()
+}
 
-	const waiting = 20
-	order := make(chan int, waiting)
-	for i := range waiting {
-		started := make(chan struct{})
-		go func() {
-			close(started)
-			if _, done, err := c.hold(t.Context(), key); err == nil {
-				order <- i
-				done()
+// TestTurnsInOrderOfArrival has some of those that wait give up, before and in the middle of the others.
+func TestTurnsInOrderOfArrival(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(time.Now)
+		key := groupingkey.Key{Job: "j"}
+		first := take(t, c, key)
+		const waiting = 30
+		order := make(chan int, waiting)
+		for i := range waiting {
+			ctx, cancel := context.WithCancel(t.Context())
+			if i%3 == 0 {
+				ctx, cancel = context.WithTimeout(ctx, time.Second)
 			}
-		}()
-		<-started
-		time.Sleep(2 * time.Millisecond) // lets it queue up before the next one
+			go func() {
+				defer cancel()
+				if turn, err := c.turn(ctx, key); err == nil {
+					order <- i
+					turn.release()
+				}
+			}()
+			synctest.Wait() // It waits now.
+		}
+		time.Sleep(2 * time.Second)
+		first.release()
+		for want := range waiting {
+			if want%3 != 0 {
+				assert.Equal(t, want, <-order)
+			}
+		}
+		synctest.Wait()
+		assert.Zero(t, c.turns())
+	})
+}
+
+// TestTurnPassedInVain has the only one that waits give up when the turn may have been passed to it already.
+func TestTurnPassedInVain(t *testing.T) {
+	t.Parallel()
+	c := newClock(time.Now)
+	key := groupingkey.Key{Job: "j"}
+	for range 2000 {
+		first := take(t, c, key)
+		ctx, cancel := context.WithCancel(t.Context())
+		var waiters sync.WaitGroup
+		for range 3 {
+			waiters.Go(func() {
+				if turn, err := c.turn(ctx, key); err == nil {
+					turn.release()
+				}
+			})
+		}
+		go cancel()
+		first.release()
+		waiters.Wait()
+		require.Zero(t, c.turns())
 	}
-	release()
-	for want := range waiting {
-		assert.Equal(t, want, <-order)
+}
+
+// TestKeysOfOneStripeDoNotWaitForEachOther shares the time alone.
+func TestKeysOfOneStripeDoNotWaitForEachOther(t *testing.T) {
+	t.Parallel()
+	c := newClock(func() time.Time { return time.UnixMilli(7) })
+	key := groupingkey.Key{Job: "j"}
+	other := key
+	for i := 0; other.Hash() == key.Hash() || other.Hash()%stripes != key.Hash()%stripes; i++ {
+		other = groupingkey.Key{Job: strconv.Itoa(i)}
+	}
+	a, b := take(t, c, key), take(t, c, other)
+	defer a.release()
+	defer b.release()
+	assert.Less(t, a.next(time.Time{}), b.next(time.Time{}))
+	assert.Less(t, b.next(time.Time{}), a.next(time.Time{}))
+}
+
+// TestTurnsUnderContention has many take turns of few keys, half of them impatient, and holds each key to one turn at a time
+// and to times that increase.
+func TestTurnsUnderContention(t *testing.T) {
+	t.Parallel()
+	const goroutines, rounds, keys = 32, 300, 3
+	c := newClock(time.Now)
+	var (
+		all    sync.WaitGroup
+		taken  [keys]atomic.Int32
+		last   [keys]time.Time // guarded by the turn
+		passed atomic.Int32
+	)
+	for n := range goroutines {
+		all.Go(func() {
+			r := rand.New(rand.NewPCG(5, uint64(n)))
+			for range rounds {
+				k := r.IntN(keys)
+				turn, ok := contend(t, c, r, groupingkey.Key{Job: strconv.Itoa(k)})
+				if !ok {
+					continue
+				}
+				assert.EqualValues(t, 1, taken[k].Add(1))
+				at := turn.next(time.Time{})
+				assert.Greater(t, at, last[k])
+				last[k] = at
+				taken[k].Add(-1)
+				turn.release()
+				passed.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	assert.Zero(t, c.turns())
+	assert.Positive(t, passed.Load())
+}
+
+// contend tries to take a turn in one way or another.
+func contend(t *testing.T, c *clock, r *rand.Rand, key groupingkey.Key) (*turn, bool) {
+	switch r.IntN(3) {
+	case 0:
+		return c.turnIfFree(key)
+	case 1:
+		ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(50))*time.Microsecond)
+		defer cancel()
+		turn, err := c.turn(ctx, key)
+		return turn, err == nil
+	default:
+		turn, err := c.turn(t.Context(), key)
+		return turn, err == nil
 	}
 }

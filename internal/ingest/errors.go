@@ -24,6 +24,9 @@ const (
 	ReasonParse        Reason = "parse"        // the body is not of the announced exposition format
 	ReasonInconsistent Reason = "inconsistent" // the push contradicts itself or its grouping key
 	ReasonLimit        Reason = "limit"        // a limit on series or labels
+	ReasonFull         Reason = "full"         // a limit on what groups hold
+	ReasonStorage      Reason = "storage"      // the push could not be stored
+	ReasonStarting     Reason = "starting"     // groups are being restored
 	ReasonOverload     Reason = "overload"     // too much is in flight, or the group stayed busy until the request ended
 	ReasonUnavailable  Reason = "unavailable"  // the next consumer refused, a retry may help
 	ReasonExhausted    Reason = "exhausted"    // the next consumer is out of some resource

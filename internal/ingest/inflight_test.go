@@ -31,6 +31,24 @@ func TestInFlight(t *testing.T) {
 	assert.Zero(t, f.Bytes())
 }
 
+// What grows little by little is told apart, too: what needs more than there is, its body included, from what comes at the
+// wrong time.
+func TestReservation(t *testing.T) {
+	t.Parallel()
+	f := NewInFlight(100)
+	require.NoError(t, f.Reserve(50), "the body")
+	mine := &reservation{inFlight: f, body: 50}
+	require.NoError(t, mine.upTo(40))
+
+	require.NoError(t, f.Reserve(5), "of somebody else")
+	assert.Equal(t, ReasonOverload, reasonOf(mine.upTo(48)))
+	err := mine.upTo(51)
+	assert.Equal(t, ReasonTooLarge, reasonOf(err))
+	require.ErrorContains(t, err, "the push needs at least 101 bytes")
+	mine.release()
+	assert.EqualValues(t, 55, f.Bytes())
+}
+
 func TestInFlightWithoutLimit(t *testing.T) {
 	t.Parallel()
 	f := NewInFlight(0)

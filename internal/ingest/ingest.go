@@ -4,13 +4,15 @@
 // Package ingest holds the use cases of the receiver: what happens to a push between the request and the pipeline. It
 // knows neither HTTP nor the grammar of a format.
 //
-// A push is decoded, checked and translated whole before anything is handed on; then its group is held, the time is
-// taken, and the next consumer's answer is the push's answer.
+// A push is decoded, checked and translated whole before anything is handed on. Without memory the next consumer's answer is
+// the push's answer (forward). With groups the push is held, together with the stale markers then owed, before it is handed on,
+// and the answer says that it is held (groups.go); what the next consumer makes of it is made up for later (republish.go).
 package ingest
 
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/consumer"
@@ -25,6 +27,8 @@ import (
 type Options struct {
 	Exposition exposition.Options
 	Translate  translate.Options
+	// Groups keep what is pushed; nil for a proxy that stores nothing.
+	Groups *GroupOptions
 	// InFlightBytes bounds the decompressed bytes of all pushes being worked on; 0 means no limit.
 	InFlightBytes int64
 
@@ -39,6 +43,9 @@ type Ingest struct {
 	next      consumer.Metrics
 	clock     *clock
 	telemetry *telemetry
+
+	stopping atomic.Bool
+	groups   *groups // nil for a proxy
 }
 
 // New makes an Ingest that hands on to next. Shutdown must be called when it is no longer used.
@@ -48,17 +55,41 @@ func New(set receiver.Settings, options Options, next consumer.Metrics) (*Ingest
 	if err != nil {
 		return nil, err
 	}
-	return &Ingest{
+	in := &Ingest{
 		InFlight:  inFlight,
 		options:   options,
 		next:      next,
 		clock:     newClock(time.Now),
 		telemetry: t,
-	}, nil
+	}
+	in.options.Translate.Held = options.Groups != nil
+	return in, nil
 }
 
-// Shutdown ends the telemetry.
-func (in *Ingest) Shutdown() { in.telemetry.shutdown() }
+// Stopping makes Ready false from now on and ends what goes on beside requests, while those in flight are finished still.
+func (in *Ingest) Stopping() {
+	in.stopping.Store(true)
+	if in.groups != nil {
+		in.groups.sweep.stop()
+	}
+}
+
+// Ready tells whether pushes are taken.
+func (in *Ingest) Ready() bool {
+	return !in.stopping.Load() && in.isRestored()
+}
+
+// Shutdown ends what Start began, and the telemetry, and waits until the times that were given out have passed. The context
+// bounds that, and how long a republishing in progress is waited for.
+func (in *Ingest) Shutdown(ctx context.Context) error {
+	var err error
+	if in.groups != nil {
+		err = in.groups.shutdown(ctx)
+	}
+	in.clock.catchUp(ctx)
+	in.telemetry.shutdown()
+	return err
+}
 
 // Begin opens the observation of a request to push or delete a group. The returned context belongs to the request from
 // then on. The observation must be ended exactly once, whatever becomes of the request.
@@ -66,62 +97,94 @@ func (in *Ingest) Begin(ctx context.Context, method string) (context.Context, *O
 	return in.telemetry.begin(ctx, method)
 }
 
-// Push decodes the body and hands the push to the next consumer. The body is not used after the return. The error is a
-// *Refusal; nothing has been handed on then unless the next consumer itself refused.
-func (in *Ingest) Push(ctx context.Context, o *Observation, key groupingkey.Key, format exposition.Format, body []byte) error {
-	push, reserved, err := in.translate(o, key, format, body)
-	if err != nil {
+// Request is a request to push.
+type Request struct {
+	Key    groupingkey.Key
+	Format exposition.Format
+	// Body is decompressed. It is not used after the push.
+	Body []byte
+	// Reserved is how many bytes in flight are reserved for Body.
+	Reserved int64
+	// Replace tells PUT, which replaces the group, from POST, which replaces the families it names. They mean the same where
+	// nothing is stored.
+	Replace bool
+}
+
+// Push decodes the body and hands the push to the next consumer, after holding it if there are groups. The error is a
+// *Refusal. A proxy has handed nothing on then, unless the next consumer itself refused; of groups, nothing has changed but
+// perhaps the time of the last failure.
+func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
+	if err := in.awaitGroups(ctx); err != nil {
 		return err
 	}
-	defer in.InFlight.Release(reserved)
+	reserved := &reservation{inFlight: in.InFlight, body: r.Reserved}
+	defer reserved.release()
+	push, err := in.translate(o, r, reserved)
+	if err != nil {
+		in.noteFailure(ctx, r.Key, err)
+		return err
+	}
 	o.translated(push.Series, push.DataPoints)
-	return in.forward(ctx, key, push)
+	if in.groups != nil {
+		return in.groups.push(ctx, r, push)
+	}
+	return in.forward(ctx, r.Key, push)
 }
 
 // translate brings the body into pdata that is complete but for its time. The decoded batch is given back here, so that
-// a push waiting for its consumer holds pdata alone. What was reserved for the pdata is the caller's to release.
-func (in *Ingest) translate(
-	o *Observation, key groupingkey.Key, format exposition.Format, body []byte,
-) (push *translate.Push, reserved int64, err error) {
+// a push waiting for its consumer holds pdata alone. The memory for both is reserved while they grow.
+func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*translate.Push, error) {
 	batch := exposition.GetBatch()
 	defer exposition.PutBatch(batch)
-	err = batch.Decode(format, body, in.options.Exposition)
+	decoding := in.options.Exposition
+	weight := &scale{key: r.Key, body: r.Body}
+	decoding.Weigh = func(b *exposition.Batch) error { return reserved.upTo(weight.surplus(b)) }
+	err := batch.Decode(r.Format, r.Body, decoding)
 	o.decoded(len(batch.Series))
-	if err != nil {
-		return nil, 0, Refuse(ReasonParse, err)
+	if err == nil {
+		err = decoding.Weigh(batch)
 	}
-	reserved = surplus(batch, key, body)
-	err = in.InFlight.Reserve(reserved)
 	if err != nil {
-		return nil, 0, err
+		return nil, refuseUndecoded(err)
 	}
-	push, err = translate.Translate(batch, key, in.options.Translate)
+	translating := in.options.Translate
+	translating.Reserve = func(bytes int64) error { return reserved.more(bytes / usualWeight) }
+	push, err := translate.Translate(batch, r.Key, translating)
 	if err != nil {
-		in.InFlight.Release(reserved)
-		return nil, 0, refuseUntranslated(err)
+		return nil, refuseUntranslated(err)
 	}
-	return push, reserved, nil
+	return push, nil
+}
+
+func refuseUndecoded(err error) error {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal
+	}
+	return Refuse(ReasonParse, err)
 }
 
 func refuseUntranslated(err error) error {
+	if refusal, ok := errors.AsType[*Refusal](err); ok {
+		return refusal
+	}
 	if _, ok := errors.AsType[*translate.LimitError](err); ok {
 		return Refuse(ReasonLimit, err)
 	}
 	return Refuse(ReasonInconsistent, err)
 }
 
-// forward hands the push to the next consumer. The group stays held until the consumer returns: what was taken first
+// forward hands the push to the next consumer. The group's turn lasts until the consumer returns: what was taken first
 // must arrive first.
 func (in *Ingest) forward(ctx context.Context, key groupingkey.Key, push *translate.Push) error {
 	if push.DataPoints == 0 {
 		return nil // Nothing to say: an empty body, and push_time_seconds is off.
 	}
-	now, release, err := in.clock.hold(ctx, key)
+	turn, err := in.clock.turn(ctx, key)
 	if err != nil {
 		return err
 	}
-	defer release()
-	push.Stamp(now)
+	defer turn.release()
+	push.Stamp(turn.next(time.Time{}))
 	if err := in.next.ConsumeMetrics(ctx, push.Metrics); err != nil {
 		return refuseDownstream(err)
 	}

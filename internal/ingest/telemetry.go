@@ -28,7 +28,13 @@ const (
 	outcomeAccepted = "accepted"
 	outcomeIgnored  = "ignored"
 	formatNone      = "none"
-	methodOther     = "other"
+
+	// Why something was handed to the next consumer, of receiver_pushgateway_forwards.
+	causePush      = "push"
+	causeDelete    = "delete"
+	causeExpire    = "expire"
+	causeRepublish = "republish"
+	methodOther    = "other"
 )
 
 type telemetry struct {
@@ -39,13 +45,13 @@ type telemetry struct {
 	attributes sync.Map // pushKind to metric.AddOption
 
 	mu     sync.Mutex
-	logged map[Reason]throttle
+	logged map[string]throttle // by what is refused or fails, and why
 }
 
 // pushKind is what the attributes of receiver_pushgateway_pushes tell apart. All three are from bounded sets.
 type pushKind struct{ format, method, outcome string }
 
-// throttle remembers when a reason was last logged and how many refusals were passed over since.
+// throttle remembers when a kind of line was last logged and how many were passed over since.
 type throttle struct {
 	last       time.Time
 	suppressed int
@@ -68,7 +74,7 @@ func newTelemetry(set receiver.Settings, inFlight *InFlight) (*telemetry, error)
 		o.Observe(inFlight.Bytes())
 		return nil
 	})
-	return &telemetry{logger: set.Logger, obs: obs, builder: builder, logged: make(map[Reason]throttle)}, err
+	return &telemetry{logger: set.Logger, obs: obs, builder: builder, logged: make(map[string]throttle)}, err
 }
 
 func (t *telemetry) shutdown() { t.builder.Shutdown() }
@@ -121,7 +127,7 @@ func (o *Observation) End(err error) {
 		reason := reasonOf(err)
 		outcome = string(reason)
 		o.telemetry.logRefusal(o, reason, err)
-	} else {
+	} else if o.push {
 		o.telemetry.builder.ReceiverPushgatewayPushSeries.Record(o.ctx, int64(o.series))
 	}
 	o.count(outcome)
@@ -164,7 +170,7 @@ func reasonOf(err error) Reason {
 
 // logRefusal writes one line per reason and interval, so that the person on call sees who is refused and why.
 func (t *telemetry) logRefusal(o *Observation, reason Reason, err error) {
-	suppressed, ok := t.allowLog(reason, time.Now())
+	suppressed, ok := t.allowLog(string(reason), time.Now())
 	if !ok {
 		return
 	}
@@ -181,15 +187,15 @@ func (t *telemetry) logRefusal(o *Observation, reason Reason, err error) {
 	t.logger.Warn("Push refused", fields...)
 }
 
-func (t *telemetry) allowLog(reason Reason, now time.Time) (suppressed int, ok bool) {
+func (t *telemetry) allowLog(kind string, now time.Time) (suppressed int, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	last := t.logged[reason]
+	last := t.logged[kind]
 	if !last.last.IsZero() && now.Sub(last.last) < logInterval {
 		last.suppressed++
-		t.logged[reason] = last
+		t.logged[kind] = last
 		return 0, false
 	}
-	t.logged[reason] = throttle{last: now}
+	t.logged[kind] = throttle{last: now}
 	return last.suppressed, true
 }

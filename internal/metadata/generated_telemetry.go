@@ -25,13 +25,21 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                           metric.Meter
-	mu                              sync.Mutex
-	registrations                   []metric.Registration
-	ReceiverPushgatewayInFlightSize metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayPushSeries   metric.Int64Histogram
-	ReceiverPushgatewayPushSize     metric.Int64Histogram
-	ReceiverPushgatewayPushes       metric.Int64Counter
+	meter                                metric.Meter
+	mu                                   sync.Mutex
+	registrations                        []metric.Registration
+	ReceiverPushgatewayExpiredGroups     metric.Int64Counter
+	ReceiverPushgatewayForwards          metric.Int64Counter
+	ReceiverPushgatewayGroupSeries       metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayGroupSize         metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayGroups            metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayInFlightSize      metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayOwedMarkers       metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayPushSeries        metric.Int64Histogram
+	ReceiverPushgatewayPushSize          metric.Int64Histogram
+	ReceiverPushgatewayPushes            metric.Int64Counter
+	ReceiverPushgatewayRepublishDuration metric.Float64Histogram
+	ReceiverPushgatewayStorageErrors     metric.Int64Counter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -45,12 +53,72 @@ func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
 }
 
+// RegisterReceiverPushgatewayGroupSeriesCallback sets callback for observable ReceiverPushgatewayGroupSeries metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayGroupSeriesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayGroupSeries, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayGroupSeries)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverPushgatewayGroupSizeCallback sets callback for observable ReceiverPushgatewayGroupSize metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayGroupSizeCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayGroupSize, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayGroupSize)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverPushgatewayGroupsCallback sets callback for observable ReceiverPushgatewayGroups metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayGroupsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayGroups, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayGroups)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
 // RegisterReceiverPushgatewayInFlightSizeCallback sets callback for observable ReceiverPushgatewayInFlightSize metric.
 func (builder *TelemetryBuilder) RegisterReceiverPushgatewayInFlightSizeCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
 		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayInFlightSize, obs: o})
 		return nil
 	}, builder.ReceiverPushgatewayInFlightSize)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverPushgatewayOwedMarkersCallback sets callback for observable ReceiverPushgatewayOwedMarkers metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayOwedMarkersCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayOwedMarkers, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayOwedMarkers)
 	if err != nil {
 		return err
 	}
@@ -88,10 +156,46 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ReceiverPushgatewayExpiredGroups, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_expired_groups",
+		metric.WithDescription("Groups that were forgotten because groups::ttl had passed since their last push. [Alpha]"),
+		metric.WithUnit("{group}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayForwards, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_forwards",
+		metric.WithDescription("What groups handed to the next consumer, by why it was and by what became of it. [Alpha]"),
+		metric.WithUnit("{forward}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayGroupSeries, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_group_series",
+		metric.WithDescription("Series that groups hold, as Prometheus counts series, without the times of pushes. [Alpha]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayGroupSize, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_group_size",
+		metric.WithDescription("Memory that the encoded contents of all groups take. [Alpha]"),
+		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayGroups, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_groups",
+		metric.WithDescription("Groups that are held. [Alpha]"),
+		metric.WithUnit("{group}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayInFlightSize, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_in_flight_size",
 		metric.WithDescription("Decompressed bytes of the pushes being worked on, which limits::in_flight_bytes bounds. [Alpha]"),
 		metric.WithUnit("By"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayOwedMarkers, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_owed_markers",
+		metric.WithDescription("Series that have ended and whose stale markers have not been accepted downstream yet. [Alpha]"),
+		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayPushSeries, err = builder.meter.Int64Histogram(
@@ -112,6 +216,19 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_pushgateway_pushes",
 		metric.WithDescription("Requests to push or delete a group, by what became of them. [Alpha]"),
 		metric.WithUnit("{push}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayRepublishDuration, err = builder.meter.Float64Histogram(
+		"otelcol_receiver_pushgateway_republish_duration",
+		metric.WithDescription("Time that handing on all groups once took, without the pauses between them. [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.01, 0.1, 1, 10, 60, 240}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayStorageErrors, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_storage_errors",
+		metric.WithDescription("Failures of the storage of groups. [Alpha]"),
+		metric.WithUnit("{error}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

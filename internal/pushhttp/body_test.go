@@ -5,13 +5,17 @@ package pushhttp_test
 
 import (
 	"errors"
+	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
@@ -48,7 +52,7 @@ func TestBodiesDoNotMix(t *testing.T) {
 
 func TestBodyOverTheLimit(t *testing.T) {
 	t.Parallel()
-	const text = "the body is larger than max_request_body_size (1000 bytes) allows\n"
+	const text = "the body is larger than max_request_body_size (1000 bytes) allows"
 	s := serve(t, limitedTo(1000))
 	big := strings.Repeat("x", 1001)
 	header := "\x1f\x8b\x08\x04\x00\x00\x00\x00\x00\x00\x88\x13" // 5000 bytes of an extra field follow.
@@ -63,7 +67,11 @@ func TestBodyOverTheLimit(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			got := s.send(t, request)
 			assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
-			assert.Equal(t, text, got.body)
+			if strings.Contains(name, "announced") && !strings.Contains(name, "block") {
+				assert.Equal(t, text+": it has 1001 bytes\n", got.body)
+			} else {
+				assert.Equal(t, text+"\n", got.body)
+			}
 		})
 	}
 	assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", big[:1000]).status)
@@ -135,4 +143,35 @@ func TestBodyThatCanNeverFit(t *testing.T) {
 	assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
 	assert.Contains(t, got.body, "more than limits::in_flight_bytes (10000) allows")
 	assert.Empty(t, got.header.Get("Retry-After"))
+}
+
+// A body that does not arrive is told what was waited for, and no addresses, wherever the waiting is done.
+func TestStalledBodies(t *testing.T) {
+	t.Parallel()
+	s := serve(t, func(s *setup) { s.config.ReadTimeout = 200 * time.Millisecond })
+	for _, tt := range []struct{ name, coding, body string }{
+		{"plain", "identity", "a 1\n"},
+		{"plain, nothing yet", "identity", ""},
+		{"gzip", "gzip", gzipped(noise(100_000))[:50_000]},
+		{"gzip, half a header", "gzip", gzipped("a 1\n")[:5]},
+		{"zlib, nothing yet", "deflate", ""},
+		{"zstd", "zstd", zstandard(noise(100_000))[:50_000]},
+		{"snappy frames", "snappy", framed(noise(100_000))[:50_000]},
+		{"snappy block", "snappy", block(noise(100_000))[:50_000]},
+		{"snappy, nothing yet", "snappy", ""},
+		{"lz4", "lz4", lz4ed(noise(100_000))[:50_000]},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			conn, err := net.Dial("tcp", s.address)
+			require.NoError(t, err)
+			defer conn.Close()
+			_, err = io.WriteString(conn, request("PUT", "/metrics/job/j", []string{"Content-Encoding: " + tt.coding, "Content-Length: 1000000"}, tt.body))
+			require.NoError(t, err)
+			answer, err := io.ReadAll(conn)
+			require.NoError(t, err)
+			assert.Contains(t, string(answer), "HTTP/1.1 400 ")
+			assert.True(t, strings.HasSuffix(string(answer), "the body did not arrive within read_timeout; nothing of it was taken\n"), string(answer))
+		})
+	}
 }

@@ -4,9 +4,11 @@
 package pushhttp
 
 import (
+	"bytes"
 	"errors"
 	"io"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 
@@ -54,6 +56,8 @@ func (h *handler) refuseUndecoded(w http.ResponseWriter, r *http.Request, text s
 		h.refuse(w, r, refuseCoding(coding, h.codings))
 	case text == new(http.MaxBytesError).Error():
 		h.refuse(w, r, refuseTooLarge(h.maxBodySize))
+	case strings.HasSuffix(text, os.ErrDeadlineExceeded.Error()):
+		h.refuse(w, r, ingest.Refuse(ingest.ReasonBody, errSlow))
 	default:
 		h.refuse(w, r, ingest.Refuse(ingest.ReasonBody, errors.New(text)))
 	}
@@ -64,9 +68,9 @@ func (h *handler) refuseUndecoded(w http.ResponseWriter, r *http.Request, text s
 func (h *handler) decoders() []confighttp.ToServerOption {
 	var options []confighttp.ToServerOption
 	for coding, open := range map[string]opener{
-		"zstd":   openZstd,
+		"zstd":   gathered(openZstd),
 		"snappy": openSnappy(h.maxBodySize),
-		"lz4":    openLZ4,
+		"lz4":    gathered(openLZ4),
 	} {
 		if slices.Contains(h.codings, coding) {
 			options = append(options, confighttp.WithDecoder(coding, func(body io.ReadCloser) (io.ReadCloser, error) {
@@ -98,6 +102,19 @@ var errPlain = errors.New("the body has no Content-Encoding")
 // opener makes the reader of what a coding stands for. It is called when the body is first read.
 type opener func(d *decoder) (io.Reader, error)
 
+// gathered has the whole body read before it is decompressed. What a decompressor holds can be megabytes for a few bytes of
+// body: it is reserved while there is work to do, and not while a client makes everybody wait for its next byte.
+func gathered(open opener) opener {
+	return func(d *decoder) (io.Reader, error) {
+		d.compressed = newBuffer(d.inFlight)
+		if err := d.compressed.readAll(&d.source); err != nil {
+			return nil, err
+		}
+		d.source.Reader = bytes.NewReader(d.compressed.bytes)
+		return open(d)
+	}
+}
+
 // decoder is a body being decompressed. Nothing is read, reserved or allocated before the handler reads the body, so that
 // what does not fit is refused where all refusals are.
 type decoder struct {
@@ -106,10 +123,11 @@ type decoder struct {
 	inFlight *ingest.InFlight
 	open     opener
 
-	reader   io.Reader
-	free     func() // gives back what the reader holds, or nil
-	reserved int64
-	err      error // what ended the reading
+	compressed *buffer // what was gathered, or nil
+	reader     io.Reader
+	free       func() // gives back what the reader holds, or nil
+	reserved   int64
+	err        error // what ended the reading
 }
 
 func (d *decoder) Read(p []byte) (n int, err error) {
@@ -160,6 +178,10 @@ func (d *decoder) release() {
 	if d.free != nil {
 		d.free()
 		d.free = nil
+	}
+	if d.compressed != nil {
+		d.compressed.free()
+		d.compressed = nil
 	}
 }
 

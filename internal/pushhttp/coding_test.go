@@ -281,32 +281,38 @@ func TestBombs(t *testing.T) {
 	assert.Empty(t, s.pushed())
 }
 
-// With the decoder of a library alone, the heap holds half a gigabyte per body and the memory limiter stops all pipelines.
-func TestDeclaredWindowsDoNotFillTheHeap(t *testing.T) {
-	s := serve(t)
+// A few bytes declare megabytes. Whoever stalls behind them takes no room from others, nor any in the heap: with the decoder
+// of a library alone that holds half a gigabyte per body, and the memory limiter stops all pipelines.
+func TestStalledBodiesTakeNoRoom(t *testing.T) {
+	const clients = 20
+	limiter := ingest.NewInFlight(1 << 20)
+	s := serve(t, func(s *setup) { s.options.InFlight = limiter })
 	window := func(exponent byte) string { // A frame of one raw block, of which a few bytes have arrived.
 		return "\x28\xb5\x2f\xfd\x00" + string(exponent<<3) + "\x40\x1f\x00xxxxxxxxxxxx"
 	}
-	for name, tt := range map[string]struct {
-		body    string
-		outcome string
-		refused int64 // at least
-	}{
-		"512 MiB": {window(19), "PUT text body", 20},
-		"8 MiB":   {window(13), "PUT text overload", 12}, // The others fit, and wait for the rest of their blocks.
+	for _, tt := range []struct{ name, coding, body string }{
+		{"zstd, window of 512 MiB", "zstd", window(19)},
+		{"zstd, window of 8 MiB", "zstd", window(13)},
+		{"zstd, nothing yet", "zstd", ""},
+		{"lz4, blocks of 4 MiB", "lz4", lz4ed(noise(100_000), lz4.BlockSizeOption(lz4.Block4Mb))[:100]},
+		{"lz4, nothing yet", "lz4", ""},
 	} {
-		t.Run(name, func(t *testing.T) {
+		t.Run(tt.name, func(t *testing.T) {
+			require.Eventually(t, func() bool { return limiter.Bytes() == 0 }, waitAtMost, tick, "those of the case before are gone")
 			before := heap()
-			stalled := request("PUT", "/metrics/job/j", []string{"Content-Encoding: zstd", "Content-Length: 1000"}, tt.body)
-			for range 20 {
+			stalled := request("PUT", "/metrics/job/j", []string{"Content-Encoding: " + tt.coding, "Content-Length: 1000"}, tt.body)
+			for range clients {
 				conn, err := net.Dial("tcp", s.address)
 				require.NoError(t, err)
 				defer conn.Close()
 				_, err = io.WriteString(conn, stalled)
 				require.NoError(t, err)
 			}
-			require.Eventually(t, func() bool { return s.outcomes(t)[tt.outcome] >= tt.refused }, waitAtMost, tick)
-			assert.Less(t, heap()-before, int64(100<<20))
+			require.Eventually(t, func() bool { return limiter.Bytes() >= 512*clients }, waitAtMost, tick, "all are being read")
+			assert.LessOrEqual(t, limiter.Bytes(), int64(100<<10))
+			assert.Less(t, heap()-before, int64(20<<20))
+			got := s.do(t, "PUT", "/metrics/job/j", zstandard("a 1\n"), "Content-Encoding: zstd")
+			assert.Equal(t, http.StatusOK, got.status, got.body)
 		})
 	}
 }

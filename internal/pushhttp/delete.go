@@ -5,6 +5,31 @@ package pushhttp
 
 import "net/http"
 
+// delete forgets a group. Clients want exactly 202, which is also the answer if there is no such group; the body is not
+// read, as in a Pushgateway.
+func (h *handler) delete(w http.ResponseWriter, r *http.Request, path string) {
+	ctx, observation := h.ingest.Begin(r.Context(), r.Method)
+	key, err := h.groupingKey(observation, path)
+	if err == nil {
+		err = h.ingest.Delete(ctx, key)
+	}
+	observation.End(err)
+	if err != nil {
+		writeRefusal(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
+// wipe forgets all groups.
+func (h *handler) wipe(w http.ResponseWriter, r *http.Request, _ string) {
+	if err := h.ingest.Wipe(r.Context()); err != nil {
+		writeRefusal(w, err)
+		return
+	}
+	w.WriteHeader(http.StatusAccepted)
+}
+
 // ignoreDelete answers a DELETE as a Pushgateway does, and does nothing. Clients want exactly 202. The path must still
 // name a group, so that a mistake in it shows; the body is not read, as in a Pushgateway.
 func (h *handler) ignoreDelete(w http.ResponseWriter, r *http.Request, path string) {

@@ -4,15 +4,18 @@
 // Package pushhttp is the HTTP side of the receiver: which path and method mean what, how a body is read and decompressed,
 // and how a refusal becomes a status. What happens to a push is package ingest's work.
 //
-// A request passes, from the outside in: [handler.outermost], what confighttp brings (client information, telemetry, CORS,
-// authentication, decompression, middlewares), [handler.ServeHTTP], and the verb that the table of routes names.
+// A request passes, from the outside in: [handler.outermost], [handler.lingering], what confighttp brings (client
+// information, telemetry, CORS, authentication, decompression, middlewares), [handler.ServeHTTP], and the verb that the
+// table of routes names.
 package pushhttp
 
 import (
 	"context"
+	"iter"
 	"net/http"
+	"time"
 
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
@@ -20,7 +23,11 @@ import (
 // Ingest is what this package needs of package ingest.
 type Ingest interface {
 	Begin(ctx context.Context, method string) (context.Context, *ingest.Observation)
-	Push(ctx context.Context, o *ingest.Observation, key groupingkey.Key, format exposition.Format, body []byte) error
+	Push(ctx context.Context, o *ingest.Observation, r ingest.Request) error
+	Delete(ctx context.Context, key groupingkey.Key) error
+	Wipe(ctx context.Context) error
+	Groups(ctx context.Context) (iter.Seq[gather.Group], error)
+	Ready() bool
 }
 
 // Options are the settings that the HTTP side depends on, besides confighttp's.
@@ -31,8 +38,24 @@ type Options struct {
 	UTF8Names bool
 	// IgnoreDelete answers DELETE with 202 and does nothing.
 	IgnoreDelete bool
+	// Groups serves what only a receiver that stores groups can; nil for a proxy.
+	Groups *GroupOptions
 	// InFlight bounds what all requests together hold in memory.
 	InFlight *ingest.InFlight
+
+	_ struct{}
+}
+
+// GroupOptions are the settings of what is served for groups.
+type GroupOptions struct {
+	// AdminAPI serves the wiping of all groups.
+	AdminAPI bool
+	// PushTimes shows push_time_seconds and push_failure_time_seconds of each group.
+	PushTimes bool
+	// Flags and BuildInformation are what /api/v1/status says.
+	Flags, BuildInformation map[string]string
+	// OwnScope is the name of the scope that is not shown as labels.
+	OwnScope string
 
 	_ struct{}
 }
@@ -43,6 +66,9 @@ type handler struct {
 	maxBodySize int64    // bytes, before and after decompression
 	codings     []string // in the terms of confighttp: "" is a body without coding
 	routes      []route
+	started     time.Time
+	reads       chan struct{} // of those that read all groups
+	cors        bool          // confighttp tells which origins may read
 }
 
 // ServeHTTP serves a request whose body is being decompressed already.
@@ -53,15 +79,23 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	if r.Method == http.MethodOptions {
+		if matched.isAPI() {
+			h.allowOrigins(w.Header())
+		}
 		w.Header().Set("Allow", matched.allow())
 		return
 	}
 	serve, ok := matched.verbs[r.Method]
-	if !ok {
+	switch {
+	case ok:
+		serve(w, r, path)
+	case len(matched.verbs) == 0:
+		writeRefusal(w, refuseNotFound())
+	case matched.isAPI():
+		writeRefusal(w, refuseMethod(matched, r.Method))
+	default:
 		h.refuse(w, r, refuseMethod(matched, r.Method))
-		return
 	}
-	serve(w, r, path)
 }
 
 // refuse answers a request that never came to its verb. Requests to change a group are observed, so that a push that got

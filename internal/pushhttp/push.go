@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// push takes a push. PUT and POST mean the same where nothing is stored. Clients want 200 without a body and without a
+// push takes a push. Clients want 200 without a body and without a
 // Content-Type; some fail on any other code of success.
 func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 	ctx, observation := h.ingest.Begin(r.Context(), r.Method)
@@ -35,7 +35,7 @@ func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.R
 	format := exposition.Negotiate(r.Header.Get("Content-Type"))
 	o.Format(format)
 	if r.ContentLength > h.maxBodySize {
-		return refuseTooLarge(h.maxBodySize)
+		return refuseLength(h.maxBodySize, r.ContentLength)
 	}
 	body := newBuffer(h.options.InFlight)
 	defer body.free()
@@ -43,7 +43,9 @@ func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.R
 		return refuseBody(err)
 	}
 	o.Size(int64(len(body.bytes)))
-	return h.ingest.Push(ctx, o, key, format, body.bytes)
+	return h.ingest.Push(ctx, o, ingest.Request{
+		Key: key, Format: format, Body: body.bytes, Reserved: body.reserved, Replace: r.Method == http.MethodPut,
+	})
 }
 
 // groupingKey reads the key from the path of a push route.

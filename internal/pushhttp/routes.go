@@ -21,23 +21,41 @@ type route struct {
 	verbs verbs
 }
 
-// verbs tells what serves a method. OPTIONS is served everywhere, by the table itself.
-type verbs map[string]func(w http.ResponseWriter, r *http.Request, path string)
+// verb serves a method of a route.
+type verb func(w http.ResponseWriter, r *http.Request, path string)
+
+// verbs tells what serves a method. OPTIONS is served everywhere, by the table itself; without any verb, nothing else is
+// found.
+type verbs map[string]verb
 
 // table is everything that is served, under each of the path prefixes. A new route is a row here and its verbs.
 func (h *handler) table() []route {
 	push := verbs{http.MethodPut: h.push, http.MethodPost: h.push}
-	if h.options.IgnoreDelete {
+	metrics := verbs{http.MethodGet: h.notServed}
+	switch {
+	case h.options.Groups != nil:
+		push[http.MethodDelete] = h.delete
+		metrics[http.MethodGet] = h.inTurn(h.readMetrics)
+	case h.options.IgnoreDelete:
 		push[http.MethodDelete] = h.ignoreDelete
 	}
-	health := verbs{http.MethodGet: h.healthy, http.MethodHead: h.healthy}
-	return []route{
+	routes := []route{
 		{path: "/metrics/job/", rest: "{job}/{labels...}", verbs: push},
 		{path: "/metrics/job@base64/", rest: "{job}/{labels...}", verbs: push},
-		{path: "/metrics", verbs: verbs{http.MethodGet: h.notServed}},
-		{path: "/-/healthy", verbs: health},
-		{path: "/-/ready", verbs: health},
+		{path: "/metrics", verbs: metrics},
+		{path: "/-/healthy", verbs: verbs{http.MethodGet: h.healthy, http.MethodHead: h.healthy}},
+		{path: "/-/ready", verbs: verbs{http.MethodGet: h.ready, http.MethodHead: h.ready}},
 	}
+	if h.options.Groups == nil {
+		return routes
+	}
+	routes = append(routes,
+		route{path: "/api/v1/metrics", verbs: verbs{http.MethodGet: h.inTurn(h.readGroups)}},
+		route{path: "/api/v1/status", verbs: verbs{http.MethodGet: h.readStatus}})
+	if h.options.Groups.AdminAPI {
+		routes = append(routes, route{path: "/api/v1/admin/wipe", verbs: verbs{http.MethodPut: h.wipe}})
+	}
+	return append(routes, route{path: "/api/v1/", rest: "{unknown...}"}) // A Pushgateway answers OPTIONS there.
 }
 
 // match finds the route of a decoded path and cuts the prefix off. Nothing is cleaned and nothing is redirected: a client
@@ -78,7 +96,10 @@ func (r route) allow() string {
 }
 
 // isPush reports whether the route is that of a group.
-func (r route) isPush() bool { return r.verbs[http.MethodPut] != nil }
+func (r route) isPush() bool { return r.verbs[http.MethodPost] != nil }
+
+// isAPI reports whether the route is one of the query API.
+func (r route) isAPI() bool { return strings.HasPrefix(r.path, "/api/") }
 
 // longestFirst orders the prefixes such that the configured order does not matter where one continues another.
 func longestFirst(prefixes []string) []string {

@@ -16,7 +16,7 @@ const (
 	notFound   = "404 page not found\n"
 	notAllowed = "Method Not Allowed\n"
 	noDelete   = "DELETE is not served because this receiver forwards every push at once and stores no groups that could be " +
-		"deleted; configure ignore_delete: true on the pushgateway receiver to have DELETE accepted and ignored\n"
+		"deleted; configure groups on the pushgateway receiver to have groups stored, or ignore_delete: true to have DELETE accepted and ignored\n"
 )
 
 // The codes in brackets are the recorded cases of a Pushgateway.

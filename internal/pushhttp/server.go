@@ -6,6 +6,7 @@ package pushhttp
 import (
 	"context"
 	"net/http"
+	"time"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
@@ -31,14 +32,22 @@ func NewServer(
 		config.CompressionAlgorithms = defaultCodings
 	}
 	options.Prefixes = longestFirst(options.Prefixes)
-	h := &handler{options: options, ingest: in, maxBodySize: config.MaxRequestBodySize, codings: config.CompressionAlgorithms}
+	h := &handler{
+		options:     options,
+		ingest:      in,
+		maxBodySize: config.MaxRequestBodySize,
+		codings:     config.CompressionAlgorithms,
+		started:     time.Now(),
+		reads:       make(chan struct{}, maxReads),
+		cors:        config.CORS.HasValue(),
+	}
 	h.routes = h.table()
 	server, err := config.ToServer(ctx, extensions, telemetry, h,
 		append(h.decoders(), confighttp.WithErrorHandler(h.refuseUndecoded))...)
 	if err != nil {
 		return nil, err
 	}
-	server.Handler = h.outermost(server.Handler)
+	server.Handler = h.outermost(h.lingering(server.Handler))
 	return server, nil
 }
 

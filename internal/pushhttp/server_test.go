@@ -24,7 +24,6 @@ import (
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadatatest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
@@ -47,12 +46,12 @@ type push struct {
 	body   string
 }
 
-func (f *fakeIngest) Push(_ context.Context, _ *ingest.Observation, key groupingkey.Key, format exposition.Format, body []byte) error {
+func (f *fakeIngest) Push(_ context.Context, _ *ingest.Observation, r ingest.Request) error {
 	f.mu.Lock()
-	f.pushes = append(f.pushes, push{key.String(), format, string(body)})
+	f.pushes = append(f.pushes, push{r.Key.String(), r.Format, string(r.Body)})
 	f.mu.Unlock()
 	if f.answer != nil {
-		return f.answer(body)
+		return f.answer(r.Body)
 	}
 	return nil
 }
@@ -91,7 +90,7 @@ func serve(t *testing.T, changes ...func(*setup)) *server {
 	t.Cleanup(func() {
 		ts.Close()
 		require.Zero(t, s.options.InFlight.Bytes(), "everything reserved is given back")
-		in.Shutdown()
+		require.NoError(t, in.Shutdown(context.Background()))        //nolint:usetesting // The test's own context has ended by then.
 		require.NoError(t, telemetry.Shutdown(context.Background())) //nolint:usetesting // The test's own context has ended by then.
 	})
 	return &server{address: ts.Listener.Addr().String(), ingest: fake, telemetry: telemetry}
@@ -139,6 +138,12 @@ func (s *server) send(t *testing.T, bytes string) response {
 		_ = conn.(*net.TCPConn).CloseWrite()
 	}()
 	method, _, _ := strings.Cut(bytes, " ")
+	return answerOn(t, conn, method)
+}
+
+// answerOn reads the answer to a request with that method.
+func answerOn(t *testing.T, conn net.Conn, method string) response {
+	t.Helper()
 	resp, err := http.ReadResponse(bufio.NewReader(conn), &http.Request{Method: method})
 	require.NoError(t, err)
 	defer resp.Body.Close()

@@ -6,8 +6,10 @@ package pushhttp
 import (
 	"errors"
 	"fmt"
+	"io"
 	"math"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,13 +30,17 @@ var statuses = map[ingest.Reason]int{
 	ingest.ReasonParse:        http.StatusBadRequest,
 	ingest.ReasonInconsistent: http.StatusBadRequest,
 	ingest.ReasonLimit:        http.StatusBadRequest,
+	ingest.ReasonFull:         http.StatusTooManyRequests,
+	ingest.ReasonStorage:      http.StatusServiceUnavailable,
+	ingest.ReasonStarting:     http.StatusServiceUnavailable,
 	ingest.ReasonOverload:     http.StatusServiceUnavailable,
 	ingest.ReasonUnavailable:  http.StatusServiceUnavailable,
 	ingest.ReasonExhausted:    http.StatusTooManyRequests,
 	ingest.ReasonPermanent:    http.StatusInternalServerError,
 }
 
-// writeRefusal turns a refusal into status, headers and body. The body is one line for whoever reads the job's log.
+// writeRefusal turns a refusal into status, headers and body, those of [http.Error]. The body is one line for whoever reads
+// the job's log. Its length is told so that it is complete even while the rest of the request still arrives.
 func writeRefusal(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	if refusal, ok := errors.AsType[*ingest.Refusal](err); ok {
@@ -46,8 +52,16 @@ func writeRefusal(w http.ResponseWriter, err error) {
 	if with, ok := errors.AsType[*withHeader](err); ok {
 		w.Header().Set(with.name, with.value)
 	}
-	http.Error(w, err.Error(), status)
+	line := err.Error() + "\n"
+	w.Header().Set("Content-Length", strconv.Itoa(len(line)))
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("X-Content-Type-Options", "nosniff")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, line) //nolint:gosec // No browser takes plain text for a page.
 }
+
+// isRefused tells whether an answer with these headers is that of writeRefusal: those of others get their length from net/http.
+func isRefused(header http.Header) bool { return header.Get("Content-Length") != "" }
 
 func statusOf(r *ingest.Refusal) int {
 	if errors.Is(r, errNotFound) {
@@ -72,6 +86,7 @@ func (e *withHeader) Error() string { return e.text }
 var (
 	errNotFound     = errors.New("404 page not found")
 	errUnauthorized = errors.New(http.StatusText(http.StatusUnauthorized))
+	errSlow         = errors.New("the body did not arrive within read_timeout; nothing of it was taken")
 )
 
 func refuseNotFound() error { return ingest.Refuse(ingest.ReasonPath, errNotFound) }
@@ -83,7 +98,7 @@ func refuseMethod(r route, method string) error {
 	text := http.StatusText(http.StatusMethodNotAllowed)
 	if method == http.MethodDelete && r.isPush() {
 		text = "DELETE is not served because this receiver forwards every push at once and stores no groups that could be " +
-			"deleted; configure ignore_delete: true on the pushgateway receiver to have DELETE accepted and ignored"
+			"deleted; configure groups on the pushgateway receiver to have groups stored, or ignore_delete: true to have DELETE accepted and ignored"
 	}
 	return ingest.Refuse(ingest.ReasonMethod, &withHeader{"Allow", r.allow(), text})
 }
@@ -113,6 +128,12 @@ func refuseTooLarge(limit int64) error {
 	return ingest.Refuse(ingest.ReasonTooLarge, fmt.Errorf("the body is larger than max_request_body_size (%d bytes) allows", limit))
 }
 
+// refuseLength refuses a body that is announced to be too large.
+func refuseLength(limit, length int64) error {
+	return ingest.Refuse(ingest.ReasonTooLarge, fmt.Errorf(
+		"the body is larger than max_request_body_size (%d bytes) allows: it has %d bytes", limit, length))
+}
+
 // refuseBody tells what kept a body from being read whole. Texts of decompressors stand as they are: a Pushgateway shows
 // them too.
 func refuseBody(err error) error {
@@ -121,6 +142,9 @@ func refuseBody(err error) error {
 	}
 	if refusal, ok := errors.AsType[*ingest.Refusal](err); ok {
 		return refusal
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = errSlow // The network's own text tells addresses and not what to do.
 	}
 	return ingest.Refuse(ingest.ReasonBody, err)
 }

@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The OpenTelemetry Authors
+# SPDX-License-Identifier: Apache-2.0
+
 # Runs mdatagen on metadata.yaml and then either writes what it made into the repository or compares the two:
 #
 #   internal/tools/generate.sh write|check MDATAGEN

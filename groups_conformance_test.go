@@ -1,0 +1,111 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver
+
+import (
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+)
+
+// groupDeviations are the recorded cases in which a receiver with groups answers differently on purpose. Each is a row in the
+// README's table.
+var groupDeviations = map[string]deviation{
+	"R12": deviations["R12"],
+	"R25": {"never a redirect", statusOf(0, http.StatusNotFound)},
+	"R30": {"HEAD is served, and never a redirect", func(c *conformanceCase) {
+		c.Steps = slices.Delete(c.Steps, 2, 3)
+		c.Steps[2].Expect.Headers["Allow"] = "GET, HEAD, OPTIONS"
+		statusOf(3, http.StatusNotFound)(c)
+	}},
+	"R31": {"a receiver stops with its collector", notFound},
+	"R36": {"never a redirect", statusOf(1, http.StatusNotFound)},
+	"R39": {"the collector has the pprof extension", notFound},
+	"R49": {"no telemetry path: GET /metrics shows the groups", func(c *conformanceCase) { c.Steps = c.Steps[:1] }},
+	"P06": {deviations["P06"].why, func(c *conformanceCase) {
+		deviations["P06"].change(c)
+		for i, line := range c.Exposed {
+			c.Exposed[i] = strings.Replace(line, `_bucket{job=`, `_bucket{instance="",job=`, 1)
+		}
+	}},
+	"P07": deviations["P07"],
+	"M11": {"types may differ between groups, and are shown as untyped then", func(c *conformanceCase) {
+		for i := range c.Steps {
+			statusOf(i, http.StatusOK)(c)
+		}
+		c.Exposed = []string{
+			"# TYPE a untyped", `a{instance="",job="g1"} 1`, `a{instance="",job="g2"} 1`, "# TYPE b untyped", `b{instance="",job="g3"} 1`,
+		}
+	}},
+	"K11": poisoned, "K79": poisoned, "U06": poisoned, "U07": poisoned,
+}
+
+// poisoned is a case after which a Pushgateway cannot be scraped.
+var poisoned = deviation{"an invalid grouping key makes no group, so that the exposition stays intact", func(c *conformanceCase) { c.Exposed = []string{} }}
+
+// statusOf changes what a step is answered with.
+func statusOf(step, status int) func(c *conformanceCase) {
+	return func(c *conformanceCase) {
+		expect := &c.Steps[step].Expect
+		expect.Status, expect.Body, expect.Headers = status, "", nil
+	}
+}
+
+func notFound(c *conformanceCase) {
+	for i := range c.Steps {
+		statusOf(i, http.StatusNotFound)(c)
+	}
+}
+
+// TestGroupsConformance holds the receiver with groups to the recorded cases of all classes but those about what a receiver
+// decides for itself: status, body and what GET /metrics shows afterwards.
+func TestGroupsConformance(t *testing.T) {
+	t.Parallel()
+	for _, c := range conformanceCases(t) {
+		if slices.Contains([]string{"decide", "http", "option"}, c.Class) {
+			continue
+		}
+		t.Run(c.ID+" "+c.Title, func(t *testing.T) {
+			t.Parallel()
+			if d, ok := groupDeviations[c.ID]; ok {
+				d.change(c)
+			}
+			cfg := groupsConformanceConfig(c.Flags)
+			address := startReceiver(t, cfg, consumertest.NewNop())
+			for _, step := range c.Steps {
+				runStep(t, address, step)
+			}
+			if c.Exposed != nil {
+				slices.Sort(c.Exposed)
+				assert.Equal(t, strings.Join(c.Exposed, "\n"), strings.Join(scrape(t, address, cfg.PathPrefixes[0]), "\n"))
+			}
+		})
+	}
+}
+
+func groupsConformanceConfig(flags []string) *Config {
+	cfg := conformanceConfig(flags)
+	cfg.IgnoreDelete = false
+	withGroups(func(g *GroupsConfig) { g.AdminAPI = slices.Contains(flags, "--web.enable-admin-api") })(cfg)
+	return cfg
+}
+
+var ownFamily = regexp.MustCompile(`^(# (HELP|TYPE) )?push_(failure_)?time_seconds\b`)
+
+// scrape is what GET /metrics shows, without push times.
+func scrape(t *testing.T, address, prefix string) []string {
+	status, _, body := exchange(t, address, &conformanceStep{Method: http.MethodGet, Target: prefix + "/metrics"})
+	if status != http.StatusOK {
+		return []string{body}
+	}
+	lines := strings.Split(strings.TrimSuffix(body, "\n"), "\n")
+	lines = slices.DeleteFunc(lines, func(line string) bool { return line == "" || ownFamily.MatchString(line) })
+	slices.Sort(lines)
+	return lines
+}

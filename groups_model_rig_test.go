@@ -1,0 +1,278 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/prometheus/common/expfmt"
+	prometheusmodel "github.com/prometheus/common/model"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/component/componenttest"
+	"go.opentelemetry.io/collector/config/configoptional"
+	"go.opentelemetry.io/collector/receiver"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadatatest"
+)
+
+// rig is a receiver with groups, between a client and a sink, whose process can be ended and started again.
+type rig struct {
+	*testing.T
+
+	change func(*pushgatewayreceiver.Config)
+	sink   *sink
+	disk   *disk // nil if groups are kept in memory only
+
+	life      *life
+	receiver  receiver.Metrics
+	telemetry *componenttest.Telemetry
+	url       string
+	client    *http.Client
+}
+
+var storageID = component.MustNewID("memory")
+
+func newRig(t *testing.T, d *disk, change func(*pushgatewayreceiver.Config)) *rig {
+	r := &rig{T: t, change: change, sink: newSink(), disk: d, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
+	r.start()
+	t.Cleanup(func() { r.stop(false) })
+	return r
+}
+
+// host has the one extension.
+type host struct {
+	component.Host
+	extensions map[component.ID]component.Component
+}
+
+func (h host) GetExtensions() map[component.ID]component.Component { return h.extensions }
+
+// start starts a process.
+func (r *rig) start() {
+	r.Helper()
+	factory := pushgatewayreceiver.NewFactory()
+	config := factory.CreateDefaultConfig().(*pushgatewayreceiver.Config)
+	config.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0"
+	groups := *config.Groups.GetOrInsertDefault()
+	groups.RepublishInterval, groups.AdminAPI = time.Second, true
+	r.life = &life{disk: r.disk}
+	extensions := map[component.ID]component.Component{}
+	if r.disk != nil {
+		groups.Storage, extensions[storageID] = &storageID, r.life
+	}
+	config.Groups = configoptional.Some(groups)
+	r.change(config)
+	require.NoError(r, config.Validate())
+
+	core, logs := observer.New(zap.InfoLevel)
+	r.telemetry = componenttest.NewTelemetry()
+	set := metadatatest.NewSettings(r.telemetry)
+	set.Logger = zap.New(core)
+	var err error
+	r.receiver, err = factory.CreateMetrics(r.Context(), set, config, r.sink.of(r.life))
+	require.NoError(r, err)
+	require.NoError(r, r.receiver.Start(r.Context(), host{componenttest.NewNopHost(), extensions}))
+	r.url = "http://" + logs.FilterMessage("Starting HTTP server").All()[0].ContextMap()["endpoint"].(string)
+	require.Eventually(r, func() bool {
+		status, _ := r.send(http.MethodGet, "/-/ready", "", nil, 0)
+		return status == http.StatusOK
+	}, 10*time.Second, time.Millisecond)
+}
+
+// stop ends the process: with a signal it can heed, or at once. Either way it is shut down, which waits until the times that it
+// gave out have passed: after a kill, that stands for the time that a new process takes to start.
+func (r *rig) stop(kill bool) {
+	if r.receiver == nil {
+		return
+	}
+	if kill {
+		r.life.end()
+	}
+	require.NoError(r, r.receiver.Shutdown(context.Background()))
+	require.NoError(r, r.telemetry.Shutdown(context.Background()))
+	r.receiver = nil
+	r.life.end()
+	r.client.CloseIdleConnections()
+}
+
+func (r *rig) restart(kill bool) {
+	r.stop(kill)
+	r.start()
+}
+
+// send sends a request. If no answer comes within patience, which is not limited if it is 0, the status is 0.
+func (r *rig) send(method, path, contentType string, body []byte, patience time.Duration) (status int, answer string) {
+	ctx := context.Background()
+	if patience > 0 {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		ctx = limited
+	}
+	request, err := http.NewRequestWithContext(ctx, method, r.url+path, bytes.NewReader(body))
+	require.NoError(r, err)
+	if method == http.MethodGet {
+		request.Header.Set("Accept", contentType)
+	} else if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+	}
+	response, err := r.client.Do(request)
+	if errors.Is(err, context.DeadlineExceeded) {
+		return 0, ""
+	}
+	require.NoError(r, err)
+	defer response.Body.Close()
+	data, err := io.ReadAll(response.Body)
+	require.NoError(r, err)
+	return response.StatusCode, string(data)
+}
+
+// read reads all families back, in protobuf.
+func (r *rig) read() map[string]*dto.MetricFamily {
+	r.Helper()
+	status, answer := r.send(http.MethodGet, "/metrics", string(protobuf), nil, 0)
+	require.Equal(r, http.StatusOK, status, answer)
+	families := map[string]*dto.MetricFamily{}
+	decoder := expfmt.NewDecoder(strings.NewReader(answer), protobuf)
+	for {
+		f := &dto.MetricFamily{}
+		err := decoder.Decode(f)
+		if errors.Is(err, io.EOF) {
+			return families
+		}
+		require.NoError(r, err)
+		require.Nil(r, families[f.GetName()], "a family twice")
+		families[f.GetName()] = f
+	}
+}
+
+// seriesIn lists the series of all families.
+func (r *rig) seriesIn(families map[string]*dto.MetricFamily, asText bool) map[string]string {
+	r.Helper()
+	all := map[string]string{}
+	for _, f := range families {
+		series, twice := seriesOf(f, nil, asText)
+		require.Empty(r, twice, "a series twice")
+		for name, value := range series {
+			require.NotContains(r, all, name, "a series of two families")
+			all[name] = value
+		}
+	}
+	return all
+}
+
+// checkText holds that the text exposition shows what the protobuf one does.
+func (r *rig) checkText(families map[string]*dto.MetricFamily) {
+	r.Helper()
+	status, answer := r.send(http.MethodGet, "/metrics", "text/plain", nil, 0)
+	require.Equal(r, http.StatusOK, status, answer)
+	parser := expfmt.NewTextParser(prometheusmodel.LegacyValidation)
+	parsed, err := parser.TextToMetricFamilies(strings.NewReader(answer))
+	require.NoError(r, err, answer)
+	require.Empty(r, difference(r.seriesIn(families, true), r.seriesIn(parsed, true)))
+}
+
+// checkQuery holds that the query API shows the model's groups with their families.
+func (r *rig) checkQuery(m *model) {
+	r.Helper()
+	status, answer := r.send(http.MethodGet, "/api/v1/metrics", "", nil, 0)
+	require.Equal(r, http.StatusOK, status, answer)
+	var query struct {
+		Status string
+		Data   []map[string]json.RawMessage
+	}
+	require.NoError(r, json.Unmarshal([]byte(answer), &query), answer)
+	expected, found := map[string]string{}, map[string]string{}
+	for id, g := range m.groups {
+		if !g.overlap() {
+			expected[id] = fmt.Sprintf("last push successful: %t", g.pushed.to.After(g.failed.to))
+		}
+		for name, f := range g.families {
+			expected[id+" "+name] = f.kind.String()
+		}
+	}
+	for _, group := range query.Data {
+		var key groupKey
+		require.NoError(r, json.Unmarshal(group["labels"], &key))
+		if g := m.groups[key.String()]; g == nil || !g.overlap() {
+			found[key.String()] = "last push successful: " + string(group["last_push_successful"])
+		}
+		for name, raw := range group {
+			var family struct{ Type string }
+			if name != "labels" && name != "last_push_successful" && !strings.HasPrefix(name, "push_") {
+				require.NoError(r, json.Unmarshal(raw, &family))
+				found[key.String()+" "+name] = family.Type
+			}
+		}
+	}
+	require.Empty(r, difference(expected, found))
+}
+
+// gauge is the value of one of the receiver's own metrics.
+func (r *rig) gauge(name string) int64 {
+	r.Helper()
+	m, err := r.telemetry.GetMetric("otelcol_receiver_pushgateway_" + name)
+	require.NoError(r, err)
+	return m.Data.(metricdata.Sum[int64]).DataPoints[0].Value
+}
+
+// quietTimeout is how long it may take until everything owed was handed on and everything held was handed on again.
+const quietTimeout = 8 * time.Second
+
+// quiet waits until downstream has exactly what is held, all of it handed on again since, and nothing is owed.
+func (r *rig) quiet() {
+	r.Helper()
+	r.sink.weather.Store(int32(healthy))
+	since := time.Now()
+	for {
+		families := r.read()
+		held := r.seriesIn(families, false)
+		rest := difference(held, r.sink.db.alive(since))
+		owed := r.gauge("owed_markers")
+		if rest == "" && owed == 0 {
+			r.checkText(families)
+			break
+		}
+		if time.Since(since) > quietTimeout {
+			for name := range strings.Lines(rest) {
+				name, _, _ = strings.Cut(name, "} ")
+				rest += r.sink.db.history(name + "}")
+			}
+			require.FailNow(r, "downstream differs from what is held", "owed: %d\n%s", owed, rest)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	require.Empty(r, r.sink.allFaults())
+}
+
+// checkCounts holds the receiver's own metrics to the model.
+func (r *rig) checkCounts(m *model) {
+	r.Helper()
+	series := 0
+	for _, g := range m.groups {
+		for _, f := range g.families {
+			series += len(maps.Clone(f.series))
+		}
+	}
+	require.EqualValues(r, len(m.groups), r.gauge("groups"))
+	require.EqualValues(r, series, r.gauge("group_series"))
+	if len(m.groups) == 0 {
+		require.Zero(r, r.gauge("group_size"))
+	}
+}

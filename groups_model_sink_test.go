@@ -1,0 +1,203 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/pdata/pcommon"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+)
+
+// weather is what the sink does with what it is given.
+type weather int32
+
+const (
+	healthy   weather = iota
+	permanent         // refuses for good
+	retryable         // refuses for now
+	hanging           // keeps it until the caller gives up
+	ambiguous         // takes it, and says that it did not
+	partial           // takes a part of it, and refuses
+	weathers
+)
+
+func (w weather) String() string {
+	return [...]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial"}[w]
+}
+
+// sink is the next consumer. It outlives the receivers that hand on to it.
+type sink struct {
+	db       tsdb
+	weather  atomic.Int32
+	maxDelay time.Duration // of each call, which lasts a random time
+	failures atomic.Int32  // one call in so many fails, if not 0
+
+	mu     sync.Mutex
+	faults []string // in the form of what was handed on
+	seen   map[string]bool
+}
+
+func newSink() *sink {
+	return &sink{db: tsdb{series: map[string][]sample{}}, seen: map[string]bool{}}
+}
+
+var errRefused = errors.New("refused by the test")
+
+// of is the sink as a receiver sees it, until its life is over.
+func (s *sink) of(l *life) consumer.Metrics {
+	next, err := consumer.NewMetrics(func(ctx context.Context, md pmetric.Metrics) error {
+		return s.consume(ctx, l, md)
+	}, consumer.WithCapabilities(consumer.Capabilities{MutatesData: true}))
+	if err != nil {
+		panic(err)
+	}
+	return next
+}
+
+func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
+	if s.maxDelay > 0 {
+		time.Sleep(rand.N(s.maxDelay))
+	}
+	now := weather(s.weather.Load())
+	if n := s.failures.Load(); n > 0 && rand.N(n) == 0 {
+		now = retryable + weather(rand.N(2))*(ambiguous-retryable)
+	}
+	switch now {
+	case permanent:
+		return consumererror.NewPermanent(errRefused)
+	case retryable:
+		return errRefused
+	case hanging:
+		<-ctx.Done()
+		return ctx.Err()
+	}
+	l.mu.Lock() // What a process that is killed hands on at that moment does not arrive.
+	defer l.mu.Unlock()
+	if l.dead {
+		return errRefused
+	}
+	s.check(md)
+	samples := remoteWrite(md)
+	clobber(md)
+	if now == partial {
+		samples = samples[:rand.N(len(samples)+1)]
+	}
+	s.db.append(samples)
+	if now != healthy {
+		return errRefused
+	}
+	return nil
+}
+
+// check holds what is handed on to the rules of its form: one group, markers first and earlier, each in a metric of its own,
+// exemplars once.
+func (s *sink) check(md pmetric.Metrics) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	fault := func(format string, args ...any) { s.faults = append(s.faults, fmt.Sprintf(format, args...)) }
+	var marked, valued pcommon.Timestamp
+	for i, rm := range md.ResourceMetrics().All() {
+		if !rm.Resource().Attributes().Equal(md.ResourceMetrics().At(0).Resource().Attributes()) {
+			fault("two groups in one call: resource %d is %v", i, rm.Resource().Attributes().AsRaw())
+		}
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				points := pointsOf(m)
+				if len(points) == 0 {
+					fault("%s has no point", m.Name())
+				}
+				for _, p := range points {
+					if !p.Flags().NoRecordedValue() {
+						valued = p.Timestamp()
+						continue
+					}
+					marked = max(marked, p.Timestamp())
+					if len(points) > 1 || valued != 0 {
+						fault("a marker of %s beside other points, or behind values", m.Name())
+					}
+				}
+				s.checkExemplars(m, fault)
+			}
+		}
+	}
+	if valued != 0 && marked >= valued {
+		fault("markers at %v, values at %v", marked.AsTime(), valued.AsTime())
+	}
+}
+
+// checkExemplars holds that an exemplar, whose label op is unique, is not handed on with later values again.
+func (s *sink) checkExemplars(m pmetric.Metric, fault func(string, ...any)) {
+	if m.Type() != pmetric.MetricTypeSum {
+		return
+	}
+	for _, p := range m.Sum().DataPoints().All() {
+		for _, e := range p.Exemplars().All() {
+			op, _ := e.FilteredAttributes().Get("op")
+			if s.seen[op.Str()] {
+				fault("the exemplar %s of %s again", op.Str(), m.Name())
+			}
+			s.seen[op.Str()] = true
+		}
+	}
+}
+
+func pointsOf(m pmetric.Metric) (points []point) {
+	switch m.Type() {
+	case pmetric.MetricTypeGauge:
+		for _, p := range m.Gauge().DataPoints().All() {
+			points = append(points, p)
+		}
+	case pmetric.MetricTypeSum:
+		for _, p := range m.Sum().DataPoints().All() {
+			points = append(points, p)
+		}
+	case pmetric.MetricTypeHistogram:
+		for _, p := range m.Histogram().DataPoints().All() {
+			points = append(points, p)
+		}
+	case pmetric.MetricTypeExponentialHistogram:
+		for _, p := range m.ExponentialHistogram().DataPoints().All() {
+			points = append(points, p)
+		}
+	case pmetric.MetricTypeSummary:
+		for _, p := range m.Summary().DataPoints().All() {
+			points = append(points, p)
+		}
+	}
+	return points
+}
+
+// clobber spoils what was handed on, as a consumer that owns it may.
+func clobber(md pmetric.Metrics) {
+	for _, rm := range md.ResourceMetrics().All() {
+		rm.Resource().Attributes().Clear()
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				m.SetName("clobbered")
+				for _, p := range pointsOf(m) {
+					p.Attributes().Clear()
+				}
+			}
+		}
+	}
+}
+
+// allFaults lists everything that should not have been handed on, and forgets it.
+func (s *sink) allFaults() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	faults := slices.Concat(s.faults, s.db.faults())
+	s.faults = nil
+	return faults
+}

@@ -1,0 +1,144 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+
+	"go.opentelemetry.io/collector/component"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
+)
+
+// disk is what a storage extension keeps. It survives the processes that use it.
+type disk struct {
+	mu      sync.Mutex
+	records map[string][]byte
+}
+
+func newDisk() *disk { return &disk{records: map[string][]byte{}} }
+
+// names lists the records.
+func (d *disk) names() []string {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return slices.Sorted(maps.Keys(d.records))
+}
+
+// life is that of one process. Nothing that a dead one does has an effect.
+type life struct {
+	disk *disk
+
+	mu     sync.Mutex
+	dead   bool
+	trial  trial
+	writes int // until the trial
+}
+
+// trial is what befalls one write.
+type trial int
+
+const (
+	none    trial = iota
+	crash         // the process dies before the write
+	refuse        // the write fails
+	deceive       // the write is done and reported as failed
+	trials
+)
+
+func (t trial) String() string { return [...]string{"none", "crash", "refuse", "deceive"}[t] }
+
+// try lets something befall the write that comes after so many others.
+func (l *life) try(t trial, after int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.trial, l.writes = t, after
+}
+
+// end ends the life.
+func (l *life) end() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = true
+}
+
+// Start, Shutdown and GetClient make a storage extension of it.
+func (*life) Start(context.Context, component.Host) error { return nil }
+func (*life) Shutdown(context.Context) error              { return nil }
+func (l *life) GetClient(context.Context, component.Kind, component.ID, string) (storage.Client, error) {
+	return storageClient{l}, nil
+}
+
+// storageClient gives no guarantees but those of storage.Client: a batch is not atomic, values belong to the storage.
+type storageClient struct{ life *life }
+
+var (
+	errDead    = errors.New("the process is dead")
+	errStorage = errors.New("the storage failed by the test's will")
+)
+
+func (c storageClient) Get(ctx context.Context, key string) ([]byte, error) {
+	op := storage.GetOperation(key)
+	err := c.Batch(ctx, op)
+	return op.Value, err
+}
+
+func (c storageClient) Set(ctx context.Context, key string, value []byte) error {
+	return c.Batch(ctx, storage.SetOperation(key, value))
+}
+
+func (c storageClient) Delete(ctx context.Context, key string) error {
+	return c.Batch(ctx, storage.DeleteOperation(key))
+}
+
+func (c storageClient) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	c.life.mu.Lock()
+	defer c.life.mu.Unlock()
+	for _, op := range ops {
+		if err := c.life.do(op); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// do does an operation as far as the trial lets it.
+func (l *life) do(op *storage.Operation) error {
+	befalls := none
+	if op.Type != storage.Get && l.trial != none {
+		if l.writes == 0 {
+			befalls, l.trial = l.trial, none
+		}
+		l.writes--
+	}
+	l.dead = l.dead || befalls == crash
+	switch {
+	case l.dead:
+		return errDead
+	case befalls == refuse:
+		return errStorage
+	}
+	l.disk.mu.Lock()
+	defer l.disk.mu.Unlock()
+	switch op.Type {
+	case storage.Get:
+		op.Value = slices.Clone(l.disk.records[op.Key])
+	case storage.Set:
+		l.disk.records[op.Key] = slices.Clone(op.Value)
+	case storage.Delete:
+		delete(l.disk.records, op.Key)
+	}
+	if befalls == deceive {
+		return errStorage
+	}
+	return nil
+}
+
+func (storageClient) Close(context.Context) error { return nil }

@@ -1,0 +1,526 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver"
+)
+
+// These tests send random sequences of requests to a receiver with groups, and compare it with a model of what it should
+// hold, and with what Prometheus would have stored of what was handed on. A run is found again with its seed, but for what
+// depends on the time that things take.
+var (
+	modelSeed  = flag.Uint64("model.seed", 1, "what the random sequences depend on; 0 takes a seed at random")
+	modelSteps = flag.Int("model.steps", 100, "how many steps each random sequence has")
+)
+
+func seedOf(t *testing.T) uint64 {
+	seed := *modelSeed
+	if seed == 0 {
+		seed = rand.Uint64()
+	}
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("found again with -run '%s$' -model.seed=%d -model.steps=%d", t.Name(), seed, *modelSteps)
+		}
+	})
+	return seed
+}
+
+// player plays a random sequence.
+type player struct {
+	*rig
+	generator
+
+	model    *model
+	ttl      time.Duration
+	badOneIn int
+	troubled bool // The storage was.
+	log      []string
+}
+
+// step is a kind of step with its weight among the others.
+type step struct {
+	weight int
+	play   func(*player)
+}
+
+func play(t *testing.T, disk *disk, count int, steps []step, prepare func(*player, *pushgatewayreceiver.Config)) {
+	t.Helper()
+	seed := seedOf(t)
+	p := &player{generator: generator{Rand: rand.New(rand.NewPCG(seed, 0))}, model: newModel(), badOneIn: 8}
+	p.rig = newRig(t, disk, func(c *pushgatewayreceiver.Config) { prepare(p, c) })
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Log("the last steps were\n" + strings.Join(p.log[max(0, len(p.log)-12):], "\n"))
+		}
+	})
+	total := 0
+	for _, s := range steps {
+		total += s.weight
+	}
+	for range count {
+		p.expire()
+		n := p.IntN(total)
+		for _, s := range steps {
+			if n -= s.weight; n < 0 {
+				s.play(p)
+				break
+			}
+		}
+		if p.IntN(4) == 0 {
+			p.compare()
+		}
+	}
+	p.rest()
+	p.wipe()
+	p.rest()
+	if disk != nil && !p.troubled {
+		require.Subset(t, []string{"pushgateway/groups"}, disk.names(), "records of no group")
+	}
+}
+
+func (p *player) note(format string, args ...any) {
+	p.log = append(p.log, fmt.Sprintf("%s %s: ", time.Now().Format("05.000"), weather(p.sink.weather.Load()))+fmt.Sprintf(format, args...))
+}
+
+// compare compares what is held with the model.
+func (p *player) compare() {
+	p.Helper()
+	p.expire()
+	rest := p.model.differs(p.seriesIn(p.read(), false))
+	if rest != "" && p.expiring() { // Reading took so long that a group has expired.
+		p.expire()
+		rest = p.model.differs(p.seriesIn(p.read(), false))
+	}
+	require.Empty(p, rest, "at %s", time.Now().Format("05.000"))
+}
+
+// candidate is what may come of a request.
+type candidate struct {
+	status int
+	model  *model
+}
+
+// settle finds out which candidate came true. That of status 0 is that there was no answer.
+func (p *player) settle(status int, answer string, candidates ...candidate) {
+	p.Helper()
+	p.log[len(p.log)-1] += fmt.Sprintf("\n  %d %s", status, answer)
+	var left []*model
+	for _, c := range candidates {
+		if c.status == status {
+			left = append(left, c.model)
+		}
+	}
+	require.NotEmpty(p, left, "an answer that is none of %v", candidates)
+	if len(left) > 1 {
+		held := p.seriesIn(p.read(), false)
+		for len(left) > 1 && left[0].differs(held) != "" {
+			left = left[1:]
+		}
+		require.Empty(p, left[0].differs(held))
+	}
+	p.model = left[0]
+}
+
+// outcomes lists what may come of a push.
+func (p *player) outcomes(key groupKey, b *body, replace bool, at window) (candidates []candidate) {
+	if b.fault == unreadable {
+		return []candidate{{http.StatusBadRequest, p.model}}
+	}
+	after, v := p.model.judge(key, b, replace)
+	if v == (verdict{}) || v.unsure {
+		m := p.model.clone()
+		m.push(key, after, at)
+		candidates = append(candidates, candidate{http.StatusOK, p.forwarded(m, key)})
+	}
+	if v.limit != "" {
+		candidates = append(candidates, candidate{http.StatusTooManyRequests, p.model})
+	}
+	if v.refusal != "" && v.itself && b.format != protobuf {
+		candidates = append(candidates, candidate{http.StatusBadRequest, p.model}) // The grammar may not allow it.
+	}
+	if v.refusal != "" {
+		failing := p.model.mayFail(key)
+		if failing == (verdict{}) || failing.unsure {
+			m := p.model.clone()
+			m.fail(key, at)
+			candidates = append(candidates, candidate{http.StatusBadRequest, p.forwarded(m, key)})
+		}
+		if failing != (verdict{}) {
+			candidates = append(candidates, candidate{http.StatusBadRequest, p.model})
+		}
+	}
+	return candidates
+}
+
+// forwarded is the model after what the group owes was handed on to the sink as it is.
+func (p *player) forwarded(m *model, key groupKey) *model {
+	if weather(p.sink.weather.Load()) == healthy {
+		m.accepted(key.String())
+	}
+	return m
+}
+
+// push pushes to a group. The window of the candidates is closed when the answer has come.
+func (p *player) push() {
+	key, b, replace := pick(&p.generator, groupKeys...), p.body(p.badOneIn), p.IntN(2) == 0
+	p.pushBody(key, b, replace, 0)
+}
+
+func (p *player) pushBody(key groupKey, b *body, replace bool, patience time.Duration) (status int, answer string, candidates []candidate) {
+	p.Helper()
+	method := http.MethodPost
+	if replace {
+		method = http.MethodPut
+	}
+	path := key.path(p.Rand)
+	p.note("%s %s %s", method, path, b)
+	at := window{from: time.Now()}
+	status, answer = p.send(method, path, string(b.format), b.bytes, patience)
+	at.to = time.Now()
+	if status == 0 {
+		at.to = at.to.Add(2 * time.Second) // It may have its turn still.
+	}
+	candidates = p.outcomes(key, b, replace, at)
+	if patience == 0 {
+		p.settle(status, answer, candidates...)
+	}
+	return status, answer, candidates
+}
+
+func (p *player) delete() {
+	key := pick(&p.generator, groupKeys...)
+	path := key.path(p.Rand)
+	p.note("DELETE %s", path)
+	status, answer := p.send(http.MethodDelete, path, "", nil, 0)
+	p.settle(status, answer, candidate{http.StatusAccepted, p.deleted(key)})
+}
+
+func (p *player) deleted(key groupKey) *model {
+	m := p.model.clone()
+	if m.groups[key.String()] == nil {
+		return m
+	}
+	m.forget(key.String())
+	return p.forwarded(m, key)
+}
+
+func (p *player) wipe() {
+	p.note("wipe")
+	m := p.model.clone()
+	for id, g := range p.model.groups {
+		m.forget(id)
+		m = p.forwarded(m, g.key)
+	}
+	status, answer := p.send(http.MethodPut, "/api/v1/admin/wipe", "", nil, 0)
+	p.settle(status, answer, candidate{http.StatusAccepted, m})
+}
+
+// change changes the weather downstream. After a bad one, some of what is owed may be accepted at any time.
+func (p *player) turnWeather() {
+	to := pick(&p.generator, healthy, permanent, retryable, ambiguous, partial)
+	p.sink.weather.Store(int32(to))
+	p.note("the weather")
+	p.model.unsure = p.model.unsure || to == healthy
+}
+
+// hang pushes to a group while the sink hangs, and gives up. The next request for the group has to wait for its turn, so that
+// the first one is over then.
+func (p *player) hang() {
+	before := weather(p.sink.weather.Swap(int32(hanging)))
+	key, replace := pick(&p.generator, groupKeys...), p.IntN(2) == 0
+	status, answer, candidates := p.pushBody(key, p.body(p.badOneIn), replace, 50*time.Millisecond)
+	p.sink.weather.Store(int32(retryable))
+	if status == 0 {
+		for i := range candidates {
+			candidates[i].status = 0
+		}
+		candidates = append(candidates, candidate{0, p.model}) // It may not have had its turn.
+	}
+	p.note("and a failing push")
+	at := window{from: time.Now()}
+	failed, why := p.send(http.MethodPost, key.path(p.Rand), string(text), []byte("m 1 1000\n"), 0)
+	at.to = time.Now()
+	require.Equal(p, http.StatusBadRequest, failed, why)
+	var both []candidate
+	for _, c := range candidates {
+		failing := c.model.mayFail(key)
+		if failing == (verdict{}) || failing.unsure {
+			m := c.model.clone()
+			m.fail(key, at)
+			both = append(both, candidate{c.status, m})
+		}
+		if failing != (verdict{}) {
+			both = append(both, c)
+		}
+	}
+	p.settle(status, answer, both...)
+	p.sink.weather.Store(int32(before))
+}
+
+// rest waits for a quiet point.
+func (p *player) rest() {
+	p.note("rest")
+	p.compare()
+	if p.ttl == 0 {
+		p.quiet()
+		p.checkQuery(p.model)
+		p.checkCounts(p.model)
+	} else {
+		p.quiet()
+	}
+	p.model.owed, p.model.unsure = map[string]string{}, false
+}
+
+// restart ends the process and starts it again.
+func (p *player) restartProcess() {
+	kill := p.IntN(2) == 0
+	p.note("restart, kill: %t", kill)
+	p.restart(kill)
+	p.compare()
+}
+
+// trouble lets something befall the storage during a request, and starts the process again if it has died.
+func (p *player) trouble() {
+	what, after := trial(1+p.IntN(int(trials)-1)), p.IntN(5)
+	key, b, replace := pick(&p.generator, groupKeys...), p.body(p.badOneIn), p.IntN(2) == 0
+	remove := p.IntN(4) == 0
+	p.troubled = true
+	p.life.try(what, after)
+	var status int
+	var answer string
+	var candidates []candidate
+	if remove {
+		path := key.path(p.Rand)
+		p.note("%s after %d writes: DELETE %s", what, after, path)
+		status, answer = p.send(http.MethodDelete, path, "", nil, 0)
+		candidates = []candidate{{http.StatusAccepted, p.deleted(key)}}
+	} else {
+		p.note("%s after %d writes:", what, after)
+		status, answer, candidates = p.pushBody(key, b, replace, time.Minute)
+	}
+	p.life.try(none, 0)
+	candidates = p.unstored(candidates)
+	p.settle(status, answer, candidates...)
+	if what == refuse {
+		p.compare()
+		return
+	}
+	// The process has died, or does not know what the storage has and is ended before the push is sent again.
+	if status < http.StatusBadRequest {
+		candidates = []candidate{{status, p.model}}
+	} else if status == http.StatusServiceUnavailable {
+		for i := range candidates {
+			candidates[i].status = status
+		}
+	}
+	p.note("restart")
+	p.restart(true)
+	p.settle(status, answer, candidates...)
+	p.compare()
+}
+
+// unstored adds what comes of it if something could not be stored.
+func (p *player) unstored(candidates []candidate) (more []candidate) {
+	for _, c := range candidates {
+		m := c.model.clone()
+		if weather(p.sink.weather.Load()) == healthy { // That markers were accepted may not have been stored.
+			m.unsure = true
+			for name, owner := range p.model.owed {
+				if _, held := m.owed[name]; !held && m.owners()[name] == "" {
+					m.owed[name] = owner
+				}
+			}
+			for name, owner := range p.model.owners() {
+				if m.owners()[name] == "" {
+					m.owed[name] = owner
+				}
+			}
+		}
+		more = append(more, candidate{c.status, m}, candidate{http.StatusServiceUnavailable, p.model})
+		if c.status == http.StatusBadRequest { // The failure could not be stored.
+			more = append(more, candidate{c.status, p.model})
+		}
+	}
+	return more
+}
+
+// A group may expire so much earlier, to see of the model, as steps may take, or later, as a busy machine may leave it alone.
+const early, late = 700 * time.Millisecond, 10 * time.Second
+
+// expire waits until no group is about to expire, and forgets those that have expired.
+func (p *player) expire() {
+	for p.expiring() {
+		time.Sleep(10 * time.Millisecond)
+	}
+}
+
+// expiring forgets groups that have expired, and tells whether there are some that are about to.
+func (p *player) expiring() (waiting bool) {
+	if p.ttl == 0 {
+		return false
+	}
+	for id, g := range p.model.groups {
+		since := g.pushed
+		if since == (window{}) {
+			since = g.failed
+		}
+		if now := time.Now(); now.After(since.to.Add(p.ttl)) && (p.ended(g.key) || now.After(since.to.Add(p.ttl+late))) {
+			p.note("%s is over", id)
+			p.model.forget(id)
+			p.forwarded(p.model, g.key)
+		} else if now.After(since.from.Add(p.ttl - early)) {
+			waiting = true
+		}
+	}
+	return waiting
+}
+
+// ended tells whether a group has expired and its end was handed on.
+func (p *player) ended(key groupKey) bool {
+	if p.seriesIn(p.read(), false)[key.times()[0]] != "" {
+		return false
+	}
+	path := key.path(rand.New(rand.NewPCG(0, 0)))
+	p.send(http.MethodDelete, path, "", nil, 0) // Its turn comes when that of the expiry is over.
+	return true
+}
+
+func TestGroupsModelInMemory(t *testing.T) {
+	t.Parallel()
+	play(t, nil, *modelSteps, []step{
+		{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {2, (*player).hang}, {4, (*player).rest},
+	}, func(*player, *pushgatewayreceiver.Config) {})
+}
+
+func TestGroupsModelWithStorage(t *testing.T) {
+	t.Parallel()
+	play(t, newDisk(), *modelSteps, []step{
+		{60, (*player).push},
+		{12, (*player).delete},
+		{1, (*player).wipe},
+		{8, (*player).turnWeather},
+		{4, (*player).rest},
+		{6, (*player).restartProcess},
+		{12, (*player).trouble},
+	}, func(*player, *pushgatewayreceiver.Config) {})
+}
+
+func TestGroupsModelWithLimits(t *testing.T) {
+	t.Parallel()
+	play(t, nil, *modelSteps, []step{
+		{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {4, (*player).rest},
+	}, func(p *player, c *pushgatewayreceiver.Config) {
+		p.model.maxGroups, p.model.maxSeries = 5, 60
+		c.Groups.Get().MaxGroups, c.Groups.Get().MaxSeries = 5, 60
+	})
+}
+
+func TestGroupsModelExpiry(t *testing.T) {
+	t.Parallel()
+	pause := func(*player) { time.Sleep(rand.N(time.Second)) }
+	play(t, newDisk(), *modelSteps/2, []step{
+		{60, (*player).push}, {6, (*player).delete}, {6, (*player).turnWeather}, {5, pause}, {2, (*player).rest}, {2, (*player).restartProcess},
+	}, func(p *player, c *pushgatewayreceiver.Config) {
+		p.ttl, p.badOneIn = 3*time.Second, 3
+		c.Groups.Get().TTL = p.ttl
+	})
+}
+
+// TestWipeStaysWithTheClock forgets many groups at once: what is handed on of each must not drive the time of the next one.
+func TestWipeStaysWithTheClock(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, nil, func(*pushgatewayreceiver.Config) {})
+	var clients sync.WaitGroup
+	for n := range 4 {
+		clients.Go(func() {
+			for i := range 500 {
+				r.send(http.MethodPut, fmt.Sprintf("/metrics/job/%d/instance/%d", n, i), string(text), nil, 0)
+			}
+		})
+	}
+	clients.Wait()
+	status, answer := r.send(http.MethodPut, "/api/v1/admin/wipe", "", nil, 0)
+	require.Equal(t, http.StatusAccepted, status, answer)
+	r.quiet() // No sample was ahead of time.
+}
+
+// TestTimesIncreaseAcrossReloads pushes to a group several times in a millisecond, as long as markers are owed, until the
+// receiver is replaced: what the next one hands on must come later.
+func TestTimesIncreaseAcrossReloads(t *testing.T) {
+	t.Parallel()
+	r := newRig(t, newDisk(), func(*pushgatewayreceiver.Config) {})
+	r.sink.weather.Store(int32(ambiguous))
+	for i := range 100 {
+		status, answer := r.send(http.MethodPut, "/metrics/job/j", string(text), fmt.Appendf(nil, "m%d 1\n", i%2), 0)
+		require.Equal(t, http.StatusOK, status, answer)
+		if i%20 == 19 {
+			r.restart(false)
+		}
+	}
+	r.quiet() // No sample was out of order.
+}
+
+// TestGroupsModelConcurrently lets many clients at the same groups. There is no telling what is held in the end; what is read
+// back must be what downstream has.
+func TestGroupsModelConcurrently(t *testing.T) {
+	t.Parallel()
+	for name, ttl := range map[string]time.Duration{"for ever": 0, "expiring": 200 * time.Millisecond} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			seed := seedOf(t)
+			r := newRig(t, newDisk(), func(c *pushgatewayreceiver.Config) { c.Groups.Get().TTL = ttl })
+			r.sink.maxDelay = 2 * time.Millisecond
+			for round := range uint64(2) {
+				r.sink.failures.Store(int32(10 * round)) // In the second round, one in ten calls fails.
+				var clients sync.WaitGroup
+				for n := range uint64(8) {
+					g := generator{Rand: rand.New(rand.NewPCG(seed, 8*round+n)), exemplars: int(1e6 * (8*round + n + 1))}
+					clients.Go(func() { r.hammer(&g, groupKey{"job": strconv.FormatUint(n, 10)}) })
+				}
+				clients.Wait()
+				r.sink.failures.Store(0)
+				if ttl > 0 {
+					require.Eventually(t, func() bool { return len(r.read()) == 0 }, quietTimeout, 10*time.Millisecond)
+				}
+				r.quiet()
+			}
+		})
+	}
+}
+
+// hammer sends requests for the client's own group and for those that all clients share.
+func (r *rig) hammer(g *generator, own groupKey) {
+	for range *modelSteps {
+		key := pick(g, append(groupKeys, own, own, own, own, own)...)
+		b := g.body(8)
+		method, path := http.MethodPut, key.path(g.Rand)
+		switch g.IntN(8) {
+		case 0:
+			method, b = http.MethodDelete, &body{}
+		case 1, 2, 3:
+			method = http.MethodPost
+		}
+		if g.IntN(100) == 0 {
+			method, path, b = http.MethodPut, "/api/v1/admin/wipe", &body{}
+		}
+		status, answer := r.send(method, path, string(b.format), b.bytes, 0)
+		if status != http.StatusOK && status != http.StatusAccepted && status != http.StatusBadRequest {
+			r.Errorf("%d %s", status, answer)
+		}
+	}
+}

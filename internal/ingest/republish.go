@@ -1,0 +1,185 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"maps"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+const (
+	// shares is into how many parts a round over all groups is divided.
+	shares = 256
+	// atOnce is how many groups are handed on at once: a consumer that waits for its backend would need more than an interval
+	// for many groups one after the other.
+	atOnce = 8
+	// ends bounds how many groups are ended beside those that are due, so that many that end together do not hold the others
+	// up. What is left ends soon after, when it is due itself at the latest.
+	ends = 64
+	// markerInterval is how often owed markers are tried again if nothing is republished.
+	markerInterval = time.Minute
+)
+
+// sweep goes through all groups once in each interval, one group in each call and spread over it: it hands their values on
+// again with the time that it is then, tries markers that are still owed again, and ends groups whose time is over. It never
+// runs twice at once, and what it misses while the consumer is slow it does not make up for.
+type sweep struct {
+	restored chan struct{} // closed when groups are restored
+	stop     context.CancelFunc
+	done     chan struct{} // closed when the sweep has ended
+	ended    sync.Once
+
+	// busy are the groups that were busy when they were due, by the hashes of their keys. Only run uses it.
+	busy map[uint64]groupingkey.Key
+}
+
+// Start restores the groups of the store and begins to sweep them. Until they are restored, requests wait.
+func (in *Ingest) Start(s *store.Store) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &groups{in: in, store: s, sweep: sweep{
+		stop: cancel, restored: make(chan struct{}), done: make(chan struct{}), busy: make(map[uint64]groupingkey.Key),
+	}}
+	in.groups = g
+	go func() {
+		defer close(g.sweep.done)
+		if err := s.Restore(ctx); err != nil {
+			return // Shut down before it was done.
+		}
+		close(g.sweep.restored)
+		g.run(ctx)
+	}()
+	return in.telemetry.observeGroups(s.Counts)
+}
+
+var errStuck = errors.New("a consumer did not return before the shutdown's deadline; what it was given may be lost")
+
+// shutdown ends the sweep and the use of the storage, once.
+func (g *groups) shutdown(ctx context.Context) (err error) {
+	g.sweep.ended.Do(func() {
+		g.sweep.stop()
+		select {
+		case <-g.sweep.done:
+		case <-ctx.Done():
+			select {
+			case <-g.sweep.done: // Requests may have used up all the time, long after the sweep was stopped.
+			default:
+				err = errStuck
+			}
+		}
+		err = errors.Join(err, g.store.Close(context.WithoutCancel(ctx)))
+	})
+	return err
+}
+
+func (g *groups) interval() time.Duration {
+	if g.in.options.Groups.RepublishInterval == 0 {
+		return markerInterval
+	}
+	return g.in.options.Groups.RepublishInterval
+}
+
+// run sweeps each share at its time. Those whose time came while others were swept are swept together, so that a slow consumer
+// is given more groups at once, and not each share after the one before.
+func (g *groups) run(ctx context.Context) {
+	pause := g.interval() / shares
+	ticker := time.NewTicker(pause)
+	defer ticker.Stop()
+	started, next := time.Now(), 0
+	var round time.Duration
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		due := int(time.Since(started) / pause)
+		next = max(next, due-shares)
+		began := time.Now()
+		g.sweepShares(ctx, next, due)
+		round += time.Since(began)
+		if due/shares > next/shares {
+			g.in.telemetry.republished(ctx, round)
+			round = 0
+		}
+		next = due
+	}
+}
+
+// sweepShares visits the groups of shares, those that were busy when they were due, and some whose time is over.
+func (g *groups) sweepShares(ctx context.Context, first, end int) {
+	due, busy := g.sweep.busy, make(map[uint64]groupingkey.Key)
+	for _, key := range g.store.Expired(g.in.clock.now(), ends) {
+		due[key.Hash()] = key
+	}
+	for share := first; share < end; share++ {
+		for _, key := range g.store.Keys(share%shares, shares) {
+			due[key.Hash()] = key
+		}
+	}
+	var mu sync.Mutex
+	eachOf(ctx, maps.Values(due), func(key groupingkey.Key) {
+		if !g.visit(ctx, key) {
+			mu.Lock()
+			defer mu.Unlock()
+			busy[key.Hash()] = key
+		}
+	})
+	g.sweep.busy = busy
+}
+
+// eachOf does something for each group, for some at once, until the context ends.
+func eachOf(ctx context.Context, keys iter.Seq[groupingkey.Key], do func(groupingkey.Key)) {
+	var working sync.WaitGroup
+	free := make(chan struct{}, atOnce)
+	for key := range keys {
+		if ctx.Err() != nil {
+			break
+		}
+		free <- struct{}{}
+		working.Go(func() {
+			do(key)
+			<-free
+		})
+	}
+	working.Wait()
+}
+
+// visit ends a group whose time is over, and hands the current values of others on, with what they owe. A group that is
+// busy is passed over, and tells so: it may be about to live on, and who has its turn hands on newer values, though perhaps
+// not all.
+func (g *groups) visit(ctx context.Context, key groupingkey.Key) (visited bool) {
+	turn, free := g.in.clock.turnIfFree(key)
+	if !free {
+		return false
+	}
+	defer turn.release()
+	ctx, cancel := context.WithTimeout(ctx, g.interval())
+	defer cancel()
+	if g.store.HasExpired(key, g.in.clock.now()) {
+		if err := g.end(ctx, turn, key, causeExpire); err == nil {
+			g.in.telemetry.expired(ctx)
+		}
+		return true
+	}
+	values := pmetric.NewMetrics()
+	if g.in.options.Groups.RepublishInterval > 0 {
+		values = g.store.Current(key)
+	}
+	g.emit(ctx, turn, key, values, causeRepublish)
+	return true
+}
+
+// StorageFailed reports a failure of the storage, as store.Options has it.
+func (in *Ingest) StorageFailed(operation store.Operation, err error) {
+	in.telemetry.storageFailed(string(operation), err)
+}

@@ -1,0 +1,259 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package ingest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/pdata/pmetric"
+	"go.opentelemetry.io/collector/receiver/receivertest"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// remembering is a receiver with groups, in a bubble of synctest, before a consumer that needs some time.
+type remembering struct {
+	*testing.T
+	*Ingest
+
+	mu       sync.Mutex
+	takes    time.Duration          // how long a call takes
+	stuck    chan struct{}          // what a call waits for whatever becomes of its context, if not nil
+	failing  bool                   // A call fails.
+	most     int                    // points in a call
+	received map[string][]time.Time // when values came, by job
+	ended    map[string]time.Time   // when markers came last, by job
+}
+
+func newRemembering(t *testing.T, ttl, takes time.Duration) *remembering {
+	t.Helper()
+	r := &remembering{T: t, takes: takes, received: map[string][]time.Time{}, ended: map[string]time.Time{}}
+	next, err := consumer.NewMetrics(r.consume)
+	require.NoError(t, err)
+	r.Ingest, err = New(receivertest.NewNopSettings(metadata.Type), Options{
+		Translate: pushtest.Options(), Groups: &GroupOptions{RepublishInterval: time.Minute},
+	}, next)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(store.New(store.Options{TTL: ttl, Scope: pushtest.Scope, PushTimes: r.PushTimes()})))
+	return r
+}
+
+func (r *remembering) consume(ctx context.Context, md pmetric.Metrics) error {
+	job, _ := md.ResourceMetrics().At(0).Resource().Attributes().Get("service.name")
+	name := job.Str()
+	r.mu.Lock()
+	takes, stuck := r.takes, r.stuck
+	r.mu.Unlock()
+	if stuck != nil {
+		<-stuck
+	}
+	select {
+	case <-time.After(takes):
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.most = max(r.most, md.DataPointCount())
+	if r.failing {
+		return errors.New("refused by the test")
+	}
+	point := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0)
+	if point.Flags().NoRecordedValue() {
+		r.ended[name] = time.Now()
+	} else {
+		r.received[name] = append(r.received[name], time.Now())
+	}
+	return nil
+}
+
+// fail sets whether later calls fail.
+func (r *remembering) fail(failing bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failing = failing
+}
+
+// put pushes nothing but the push times to the group of a job.
+func (r *remembering) put(job string) {
+	r.Helper()
+	r.push(job, "")
+}
+
+func (r *remembering) push(job, body string) {
+	r.Helper()
+	ctx, o := r.Begin(r.Context(), "PUT")
+	err := r.Push(ctx, o, Request{Key: pushtest.Key(r.T, "job/"+job), Format: exposition.Text, Body: []byte(body), Replace: true})
+	o.End(err)
+	require.NoError(r, err)
+}
+
+// take sets how long later calls take.
+func (r *remembering) take(takes time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.takes = takes
+}
+
+// TestExpiryHoldsNobodyUp lets many groups expire at once before a slow consumer, while another one is to stay visible.
+func TestExpiryHoldsNobodyUp(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const groups, ttl = 400, 5 * time.Minute
+		r := newRemembering(t, ttl, 500*time.Millisecond)
+		var pushes sync.WaitGroup
+		for i := range groups {
+			pushes.Go(func() { r.put(fmt.Sprint("dies", i)) })
+		}
+		pushes.Wait()
+		pushed := time.Now()
+		time.Sleep(ttl / 2)
+		r.put("lives")
+		time.Sleep(ttl * 4 / 5)
+		require.NoError(t, r.Shutdown(t.Context()))
+
+		lives := r.received["lives"]
+		for i := range lives[1:] {
+			assert.Less(t, lives[i+1].Sub(lives[i]), 2*time.Minute, "how long it was not told of")
+		}
+		assert.Less(t, time.Since(lives[len(lives)-1]), 2*time.Minute)
+		for i := range groups {
+			job := fmt.Sprint("dies", i)
+			require.Contains(t, r.ended, job)
+			last := r.received[job][len(r.received[job])-1]
+			require.Less(t, last.Sub(pushed), ttl+2*time.Second, "a group whose time is over is not told of")
+		}
+	})
+}
+
+// TestSlowConsumerGetsSomeAtOnce has few groups, each in a share of its own. They would need four minutes one after the other.
+func TestSlowConsumerGetsSomeAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const groups = 64
+		r := newRemembering(t, 0, 0)
+		for i := range groups {
+			r.put(strconv.Itoa(i))
+		}
+		r.take(4 * time.Second)
+		time.Sleep(10 * time.Minute)
+		require.NoError(t, r.Shutdown(t.Context()))
+		for i := range groups {
+			assert.GreaterOrEqual(t, len(r.received[strconv.Itoa(i)]), 9, "in ten minutes, one of them each")
+		}
+	})
+}
+
+// TestBusyGroupIsNotMissed is busy when its group is due, which must not wait for a whole interval then.
+func TestBusyGroupIsNotMissed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemembering(t, 0, 0)
+		r.put("j") // The first group is due at whole minutes.
+		time.Sleep(10*time.Minute + 30*time.Second)
+		r.take(40 * time.Second)
+		r.put("j")
+		free := time.Now()
+		r.take(0)
+		time.Sleep(time.Second)
+		require.NoError(t, r.Shutdown(t.Context()))
+		times := r.received["j"]
+		assert.Greater(t, times[len(times)-1], free)
+	})
+}
+
+// TestWipeDeletesSomeAtOnce needs much less time than the consumer needs for all groups one after the other.
+func TestWipeDeletesSomeAtOnce(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemembering(t, 0, 100*time.Millisecond)
+		for i := range 80 {
+			r.put(strconv.Itoa(i))
+		}
+		began := time.Now()
+		require.NoError(t, r.Wipe(t.Context()))
+		assert.Less(t, time.Since(began), 2*time.Second)
+		assert.Len(t, r.ended, 80)
+
+		r.put("j")
+		gone, cancel := context.WithCancel(t.Context())
+		cancel()
+		var refusal *Refusal
+		require.ErrorAs(t, r.Wipe(gone), &refusal, "it is not told to be done unless it is")
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// TestShutdownOfTheSweep has no time left for it, because requests used it up. That is no fault of a sweep that has ended.
+func TestShutdownOfTheSweep(t *testing.T) {
+	t.Parallel()
+	for name, stuck := range map[string]bool{"ended": false, "stuck": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				r := newRemembering(t, 0, 0)
+				r.put("j")
+				r.take(time.Hour)
+				release := make(chan struct{})
+				if stuck {
+					r.mu.Lock()
+					r.stuck = release
+					r.mu.Unlock()
+				}
+				time.Sleep(2 * time.Minute)
+				r.Stopping()
+				synctest.Wait()
+				over, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := r.Shutdown(over); stuck {
+					require.ErrorIs(t, err, errStuck)
+				} else {
+					require.NoError(t, err)
+				}
+				close(release)
+			})
+		})
+	}
+}
+
+// TestMarkersOfAnOutage replaces series by others for a long time while nothing is accepted. A push must not cost what those
+// before it left behind, and in the end all of it is told.
+func TestMarkersOfAnOutage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const pushes, each = 100, 50
+		r := newRemembering(t, 0, 0)
+		r.fail(true)
+		for i := range pushes {
+			var body strings.Builder
+			for n := range each {
+				fmt.Fprintf(&body, "m{n=\"%d\"} 1\n", i*each+n)
+			}
+			r.push("j", body.String())
+		}
+		assert.Equal(t, (pushes-1)*each, r.groups.store.Counts().Owed)
+		r.fail(false)
+		r.most = 0
+		r.put("j")
+		assert.Less(t, r.most, enoughMarkers+2*each)
+		assert.Positive(t, r.groups.store.Counts().Owed)
+		time.Sleep(2 * time.Minute)
+		assert.Zero(t, r.groups.store.Counts().Owed)
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
