@@ -1,0 +1,74 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package deploy
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"k8s.io/apimachinery/pkg/api/resource"
+)
+
+// repository is the root of the repository, from this folder.
+const repository = "../../.."
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	content, err := os.ReadFile(filepath.Join(repository, path))
+	require.NoError(t, err)
+	return content
+}
+
+// validate lets the distribution validate a configuration with some environment variables and nothing else in it.
+func validate(t *testing.T, config string, env map[string]string) {
+	t.Helper()
+	for _, name := range environmentVariable.FindAllStringSubmatch(config, -1) {
+		assert.Contains(t, env, name[1], "the configuration uses it")
+	}
+	distribution, err := filepath.Abs(filepath.Join(repository, "_build", "otelcol-pushgateway"))
+	require.NoError(t, err)
+	require.FileExists(t, distribution, "build the distribution first: make deploy does")
+	args := []string{"validate", "--config", "yaml:" + config}
+	if strings.Contains(config, "file_storage:") {
+		args = append(args, "--config", "yaml:extensions::file_storage::directory: "+t.TempDir()) // it has to exist
+	}
+	cmd := exec.CommandContext(t.Context(), distribution, args...)
+	cmd.Env = []string{}
+	for name, value := range env {
+		cmd.Env = append(cmd.Env, name+"="+value)
+	}
+	out, err := cmd.CombinedOutput()
+	assert.NoError(t, err, "%s", out)
+}
+
+// environmentVariable is one that has no default.
+var environmentVariable = regexp.MustCompile(`\$\{env:(\w+)\}`)
+
+var inFlightBytes = regexp.MustCompile(`in_flight_bytes: (\d+)`)
+
+// assertMemory demands that a container's limit, Go's and the memory limiter's agree, and that the pushes being worked on fit
+// below what the memory limiter refuses from. They take up to eight times limits::in_flight_bytes, and the process itself 64 MiB.
+func assertMemory(t *testing.T, limit int64, goLimit, config string) {
+	t.Helper()
+	const share, spike, expansion, process, defaultInFlight = 0.8, 0.05, 8, 64 << 20, 128 << 20
+	parsed, err := resource.ParseQuantity(strings.TrimSuffix(goLimit, "B"))
+	require.NoError(t, err, "GOMEMLIMIT")
+	assert.InEpsilon(t, share*float64(limit), parsed.Value(), 0.01, "GOMEMLIMIT is 80 % of the limit")
+	assert.Contains(t, config, " limit_percentage: 80\n", "the memory_limiter's limit is GOMEMLIMIT")
+	assert.Contains(t, config, " spike_limit_percentage: 5\n")
+
+	inFlight := int64(defaultInFlight)
+	if set := inFlightBytes.FindStringSubmatch(config); set != nil {
+		_, err := fmt.Sscan(set[1], &inFlight)
+		require.NoError(t, err)
+	}
+	assert.LessOrEqual(t, expansion*inFlight+process, int64((share-spike)*float64(limit)), "the memory_limiter refuses what in_flight_bytes admits")
+}
