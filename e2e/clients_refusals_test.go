@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/push"
@@ -70,7 +69,7 @@ func TestWhatClientsPrint(t *testing.T) {
 		twice      = "was collected before with the same name and label values"
 		tooLarge   = "the body is larger than max_request_body_size (10 bytes) allows"
 		coding     = `Content-Encoding "gzip" is not supported; supported: none, send the body as it is`
-		noDelete   = "configure ignore_delete: true on the pushgateway receiver"
+		noDelete   = "configure groups on the pushgateway receiver to have groups stored, or ignore_delete: true"
 		downstream = "responded with HTTP Status Code "
 	)
 	for _, tc := range []struct {
@@ -125,7 +124,7 @@ func TestWhatClientsPrint(t *testing.T) {
 				assert.Contains(t, out, http.StatusText(tc.status))
 				assert.EventuallyWithT(t, func(c *assert.CollectT) {
 					assert.Contains(c, r.refused(), tc.reason)
-				}, 5*time.Second, 20*time.Millisecond)
+				}, dataTimeout, pollInterval)
 				return
 			}
 			assert.Contains(t, out, tc.reason)
@@ -153,9 +152,9 @@ registry = CollectorRegistry()
 Gauge('job_rows', 'Rows that were copied', registry=registry).set(17)
 gateway = sys.argv[1]
 `
-	out, err := run(t, interpreters["python"][0], "-c", job+newMigration(t, nil).blocks["python"], r.small)
+	out, err := run(t, interpreters["python"][0], "-c", job+newGuide(t, migrationGuide, nil).blocks["python"], r.small)
 	require.Error(t, err)
-	assert.Equal(t, "HTTP Error 413: Request Entity Too Large: the body is larger than max_request_body_size (10 bytes) allows\n\n", out)
+	assert.Regexp(t, `^HTTP Error 413: Request Entity Too Large: the body is larger than max_request_body_size \(10 bytes\) allows: it has \d+ bytes\n\n$`, out)
 }
 
 func pushCompressed(p *push.Pusher) error { return p.Client(gzipClient{}).Push() }

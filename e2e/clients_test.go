@@ -66,7 +66,11 @@ func golang(job string, send func(*push.Pusher) error) client {
 	}
 }
 
-func addWithPassword(p *push.Pusher) error { return p.BasicAuth("team-a", "secret").Add() }
+func addWithPassword(p *push.Pusher) error { return p.BasicAuth("team-a", password).Add() }
+
+func addWithToken(p *push.Pusher) error {
+	return p.Header(http.Header{"Authorization": {"Bearer " + token}}).Add()
+}
 
 // TestClientsAsToAPushgateway runs each client twice, against a Pushgateway and against the distribution, with nothing
 // changed but the URL, and demands the same series of both.
@@ -122,33 +126,43 @@ func TestClientsAsToAPushgateway(t *testing.T) {
 	}
 }
 
-// TestClientsWithPassword gives the distribution the users that a Pushgateway's web configuration had.
-func TestClientsWithPassword(t *testing.T) {
+// TestClientsWithCredentials gives the distribution the users that a Pushgateway's web configuration had, or a token.
+func TestClientsWithCredentials(t *testing.T) {
 	t.Parallel()
-	page := freeEndpoint(t)
-	c := startCollector(t, settings{
-		config: "../configs/quickstart.yaml",
-		set: []string{
-			"exporters::prometheus::endpoint: " + page, "exporters::debug::verbosity: basic",
-			"extensions::basicauth::htpasswd::inline: ${env:USERS}", "service::extensions: [basicauth]",
-			"receivers::pushgateway::auth::authenticator: basicauth",
-		},
-		env: map[string]string{"USERS": users},
-	})
 	for _, tc := range []struct {
-		name, job string
-		client    client
+		authenticator, setting string
+		jobs                   map[string]client
 	}{
-		{"client_golang", "go_auth", golang("go_auth", addWithPassword)},
-		{"Python", "python_auth", script("python/auth.py")},
-		{"prom-client", "node_auth", script("node/auth.js")},
-		{"curl", "curl_auth", script("shell/curl-auth.sh", "curl")},
+		{"basicauth", "extensions::basicauth::htpasswd::inline: ${env:USERS}", map[string]client{
+			"go_auth":     golang("go_auth", addWithPassword),
+			"python_auth": script("python/auth.py"),
+			"node_auth":   script("node/auth.js"),
+			"curl_auth":   script("shell/curl-auth.sh", "curl"),
+		}},
+		{"bearertokenauth", "extensions::bearertokenauth::token: " + token, map[string]client{
+			"go_bearer":     golang("go_bearer", addWithToken),
+			"python_bearer": script("python/bearer.py"),
+			"node_bearer":   script("node/bearer.js"),
+			"curl_bearer":   script("shell/curl-bearer.sh", "curl"),
+		}},
 	} {
-		t.Run(tc.name, func(t *testing.T) {
-			out, err := tc.client(t, c.url)
-			require.NoError(t, err, out)
-			require.Eventually(t, func() bool { return len(seriesOf(t, "http://"+page+"/metrics", tc.job)) == 1 }, 5*time.Second, 50*time.Millisecond)
+		page := freeEndpoint(t)
+		c := startCollector(t, settings{
+			config: "../configs/quickstart.yaml",
+			set: []string{
+				"exporters::prometheus::endpoint: " + page, "exporters::debug::verbosity: basic",
+				tc.setting, "service::extensions: [" + tc.authenticator + "]",
+				"receivers::pushgateway::auth::authenticator: " + tc.authenticator,
+			},
+			env: map[string]string{"USERS": users},
 		})
+		for job, client := range tc.jobs {
+			t.Run(job, func(t *testing.T) {
+				out, err := client(t, c.url)
+				require.NoError(t, err, out)
+				require.Eventually(t, func() bool { return len(seriesOf(t, "http://"+page+"/metrics", job)) == 1 }, dataTimeout, pollInterval)
+			})
+		}
 	}
 }
 
@@ -168,7 +182,7 @@ func assertSameSeries(t *testing.T, want map[string]float64, page, job string) {
 			assert.Equal(c, value, got[series], series)
 		}
 		assert.Len(c, got, len(want))
-	}, 5*time.Second, 50*time.Millisecond)
+	}, dataTimeout, pollInterval)
 }
 
 // seriesOf reads the series of a job from a page in text format: what the job pushed, without the times that are added to

@@ -19,17 +19,19 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// migration runs the commands of docs/migrate-from-pushgateway.md, in one folder and with one set of addresses.
-type migration struct {
+// guide runs the commands of a page of docs/, in one folder and with one set of addresses.
+type guide struct {
 	blocks map[string]string
 	env    map[string]string
 }
 
-func newMigration(t *testing.T, env map[string]string) *migration {
+const migrationGuide = "../docs/migrate-from-pushgateway.md"
+
+func newGuide(t *testing.T, path string, env map[string]string) *guide {
 	t.Helper()
-	page, err := os.ReadFile("../docs/migrate-from-pushgateway.md")
+	page, err := os.ReadFile(path)
 	require.NoError(t, err)
-	m := &migration{blocks: map[string]string{}, env: env}
+	m := &guide{blocks: map[string]string{}, env: env}
 	for _, block := range readmeBlocks.FindAllStringSubmatch(string(page), -1) {
 		m.blocks[block[1]] = block[2]
 	}
@@ -39,7 +41,7 @@ func newMigration(t *testing.T, env map[string]string) *migration {
 
 // run runs blocks behind the settings, as one person does in one shell, and returns what they print. A collector that they
 // leave in the background ends with the test, or when the returned function is called.
-func (m *migration) run(t *testing.T, names ...string) (string, func()) {
+func (m *guide) run(t *testing.T, names ...string) (string, func()) {
 	t.Helper()
 	script := m.blocks["settings"] + "PATH=$COLLECTOR_FOLDER:$PATH\n"
 	for _, name := range names {
@@ -73,7 +75,7 @@ func TestMigration(t *testing.T) {
 	gateway, stopGateway := startPushgateway(t)
 	b := newBackend(t)
 	collector, telemetry := freeEndpoint(t), freeEndpoint(t)
-	m := newMigration(t, map[string]string{
+	m := newGuide(t, migrationGuide, map[string]string{
 		"PUSHGATEWAY": gateway, "COLLECTOR": "http://" + collector, "PAGE": "http://" + freeEndpoint(t),
 		"TELEMETRY": "http://" + telemetry, "REMOTE_WRITE_ENDPOINT": b.URL, "COLLECTOR_FOLDER": withTelemetryAt(t, telemetry),
 	})
@@ -110,7 +112,7 @@ func TestMigration(t *testing.T) {
 }
 
 // fails runs a block that is to fail and returns what it printed.
-func (m *migration) fails(t *testing.T, name string) string {
+func (m *guide) fails(t *testing.T, name string) string {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), "bash", "-euo", "pipefail", "-c", m.blocks["settings"]+m.blocks[name])
 	cmd.Dir, cmd.Env = "..", environment(m.env)
@@ -124,7 +126,7 @@ var ownMetrics = regexp.MustCompile("(?:otelcol|http_server)_[a-z_]+")
 // assertNamesExist looks for the collector's metrics that the page names on the collector's own page.
 func assertNamesExist(t *testing.T, telemetry string) {
 	t.Helper()
-	page, err := os.ReadFile("../docs/migrate-from-pushgateway.md")
+	page, err := os.ReadFile(migrationGuide)
 	require.NoError(t, err)
 	shown, err := run(t, "curl", "-s", "http://"+telemetry+"/metrics")
 	require.NoError(t, err)

@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -71,6 +70,6 @@ func shows(t *testing.T, page, series string) {
 		read, err := io.ReadAll(response.Body)
 		body = string(read)
 		return err == nil && strings.Contains(body, series)
-	}, 5*time.Second, 100*time.Millisecond)
+	}, dataTimeout, pollInterval)
 	assert.Contains(t, body, series)
 }

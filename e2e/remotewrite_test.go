@@ -61,7 +61,8 @@ func readWriteRequest(r *http.Request) (*prompb.WriteRequest, error) {
 	return request, err
 }
 
-// take waits until series of a job have arrived and returns everything that came, forgetting it.
+// take waits until a push of a job has arrived and returns everything that came, forgetting it. The exporter sends the types
+// and help texts of a push in a request of their own, at the same time as its series: both must be there.
 func (b *backend) take(t *testing.T, job string) *written {
 	t.Helper()
 	var got *written
@@ -70,6 +71,7 @@ func (b *backend) take(t *testing.T, job string) *written {
 		defer b.mu.Unlock()
 		got = newWritten(c, b.requests)
 		assert.Contains(c, got.jobs, job)
+		assert.Contains(c, got.types, "push_time_seconds")
 	}, 15*time.Second, 20*time.Millisecond)
 	b.mu.Lock()
 	defer b.mu.Unlock()

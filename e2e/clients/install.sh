@@ -1,4 +1,7 @@
 #!/usr/bin/env bash
+# Copyright The OpenTelemetry Authors
+# SPDX-License-Identifier: Apache-2.0
+
 # Installs the clients that the end-to-end tests run: Debian's packages as root, prom-client from npm. What is there already
 # stays as it is. What cannot be installed is named here and by the tests that need it.
 set -euo pipefail
@@ -11,6 +14,7 @@ command -v wget >/dev/null || missing+=(wget)
 command -v nc >/dev/null || missing+=(netcat-openbsd)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx)
 # Debian 12's Prometheus is a backend to compare with; no other release has that version.
 if grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release && ! [ -x /usr/bin/prometheus ]; then
 	missing+=(prometheus)
@@ -26,10 +30,12 @@ if [ ${#missing[@]} -gt 0 ]; then
 	else
 		"${as_root[@]}" apt-get update -qq
 		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
-		if [[ " ${missing[*]} " == *" prometheus "* ]]; then
-			# The tests start servers of their own; the service is not to run beside them.
-			"${as_root[@]}" systemctl disable --now prometheus 2>/dev/null || true
-		fi
+		# The tests start servers of their own; the services are not to run beside them.
+		for service in prometheus nginx; do
+			if [[ " ${missing[*]} " == *" $service "* ]]; then
+				"${as_root[@]}" systemctl disable --now "$service" 2>/dev/null || true
+			fi
+		done
 	fi
 fi
 

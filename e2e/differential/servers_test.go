@@ -153,8 +153,7 @@ type receiver struct {
 // a Pushgateway's.
 func startReceiver(t *testing.T, flags ...string) *receiver {
 	t.Helper()
-	factory := pushgatewayreceiver.NewFactory()
-	config := factory.CreateDefaultConfig().(*pushgatewayreceiver.Config)
+	config := pushgatewayreceiver.NewFactory().CreateDefaultConfig().(*pushgatewayreceiver.Config)
 	config.IgnoreDelete = true
 	config.PathPrefixes = []string{""}
 	for _, flag := range flags {
@@ -165,6 +164,12 @@ func startReceiver(t *testing.T, flags ...string) *receiver {
 			config.PathPrefixes = []string{"/" + strings.Trim(prefix, "/")}
 		}
 	}
+	return startReceiverWith(t, config)
+}
+
+func startReceiverWith(t *testing.T, config *pushgatewayreceiver.Config) *receiver {
+	t.Helper()
+	factory := pushgatewayreceiver.NewFactory()
 	r := &receiver{connection: connection{address: freeEndpoint(t)}, sink: new(consumertest.MetricsSink)}
 	config.ServerConfig.NetAddr.Endpoint = r.address
 	metrics, err := factory.CreateMetrics(t.Context(), receivertest.NewNopSettings(factory.Type()), config, r.sink)

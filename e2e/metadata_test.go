@@ -1,0 +1,100 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"maps"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+// TestTenants starts the example with a header for each tenant. Every request that reaches the backend carries the header of
+// the push whose series it has, also when the tenants push at once and from the exporter's queue.
+func TestTenants(t *testing.T) {
+	t.Parallel()
+	const tenants, pushes = 5, 20
+	var mu sync.Mutex
+	seen := map[string]map[string]bool{} // jobs by tenant
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		request, err := readWriteRequest(r)
+		if !assert.NoError(t, err) {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		tenant := strings.Join(r.Header.Values("X-Scope-OrgID"), ",")
+		assert.Empty(t, r.Header.Values("X-Other"), "only what is named goes on")
+		if seen[tenant] == nil {
+			seen[tenant] = map[string]bool{}
+		}
+		for i := range request.Timeseries {
+			seen[tenant][labelSetOf(request.Timeseries[i].Labels)["job"]] = true
+		}
+	}))
+	t.Cleanup(backend.Close)
+	c := startCollector(t, settings{
+		config: "../configs/tenants.yaml",
+		env:    map[string]string{"REMOTE_WRITE_ENDPOINT": backend.URL},
+		args:   []string{"--feature-gates", "pkg.translator.prometheus.PermissiveLabelSanitization"},
+	})
+
+	want := map[string]map[string]bool{"": {"nobody-0": true}}
+	var pushing sync.WaitGroup
+	for i := range tenants {
+		tenant := "tenant-" + strconv.Itoa(i)
+		want[tenant] = map[string]bool{}
+		for j := range pushes {
+			job := tenant + "-" + strconv.Itoa(j)
+			want[tenant][job] = true
+			pushing.Go(func() { pushAs(t, c.url, tenant, job) })
+		}
+	}
+	pushAs(t, c.url, "", "nobody-0")
+	pushing.Wait()
+
+	require.Eventually(t, func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		return assert.ObjectsAreEqual(want, seen)
+	}, settleTimeout, pollInterval, "%v", slices.Sorted(maps.Keys(seen)))
+}
+
+func pushAs(t *testing.T, url, tenant, job string) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, url+"/metrics/job/"+job, strings.NewReader("a 1\n"))
+	require.NoError(t, err)
+	if tenant != "" {
+		request.Header.Set("X-Scope-OrgID", tenant)
+	}
+	request.Header.Set("X-Other", "x")
+	response, err := http.DefaultClient.Do(request)
+	if assert.NoError(t, err) {
+		_ = response.Body.Close()
+		assert.Equal(t, http.StatusOK, response.StatusCode)
+	}
+}
+
+// TestTenantsAndGroups are not to be had together: what is handed on again belongs to no request.
+func TestTenantsAndGroups(t *testing.T) {
+	t.Parallel()
+	example, err := os.ReadFile("../configs/tenants.yaml")
+	require.NoError(t, err)
+	both := strings.Replace(string(example), "include_metadata: true", "include_metadata: true\n    groups: {}", 1)
+	require.NotEqual(t, string(example), both)
+	path := filepath.Join(t.TempDir(), "both.yaml")
+	require.NoError(t, os.WriteFile(path, []byte(both), 0o600))
+	out, err := validate(t, path)
+	assert.Error(t, err)
+	assert.Contains(t, out, "groups: cannot be combined with include_metadata")
+}
