@@ -12,13 +12,11 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -123,10 +121,9 @@ func median(all []time.Duration) time.Duration {
 
 // collector is a running distribution.
 type collector struct {
-	cmd               *exec.Cmd
-	folder            string
-	client            *http.Client
-	pushgateway, otlp string
+	*server
+	folder string
+	otlp   string
 }
 
 // requestsOf are all ways of sending a page; that to the otlp receiver is the first.
@@ -143,7 +140,7 @@ func (c *collector) requestsOf(p page, wanted float64) ([]*request, error) {
 	for _, f := range formats {
 		if f.format != exposition.OpenMetrics {
 			requests = append(requests, &request{
-				name: f.title, url: c.pushgateway + "/metrics/job/nightly/instance/node1/shard/7",
+				name: f.title, url: c.url + "/metrics/job/nightly/instance/node1/shard/7",
 				contentType: string(f.content), body: p.body[f.format], target: wanted,
 			})
 		}
@@ -215,7 +212,7 @@ func (c *collector) sendOnce(r *request) error {
 
 // startCollector starts the distribution on free ports and waits until it is ready.
 func startCollector(path string) (*collector, error) {
-	var endpoints [3]string
+	var endpoints [2]string
 	for i := range endpoints {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -228,35 +225,18 @@ func startCollector(path string) (*collector, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &collector{
-		folder:      folder,
-		client:      &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: connections}},
-		pushgateway: "http://" + endpoints[0],
-		otlp:        "http://" + endpoints[1],
-	}
-	config := fmt.Sprintf(httpConfig, endpoints[0], endpoints[1], strings.TrimPrefix(endpoints[2], "127.0.0.1:"))
-	if err := os.WriteFile(filepath.Join(folder, "config.yaml"), []byte(config), 0o600); err != nil {
-		return nil, err
-	}
-	c.cmd = exec.Command(path, "--config", filepath.Join(folder, "config.yaml")) //nolint:gosec // The command line names it.
-	if err := c.cmd.Start(); err != nil {
-		return nil, err
-	}
-	for range 200 {
-		time.Sleep(100 * time.Millisecond)
-		response, err := c.client.Get(c.pushgateway + "/-/ready")
-		if err == nil {
-			_ = response.Body.Close()
-			return c, nil
-		}
-	}
-	c.stop()
-	return nil, errors.New("the collector did not become ready")
+	file := filepath.Join(folder, "config.yaml")
+	var written error
+	s, err := startServer(path, func(address string) []string {
+		config := fmt.Sprintf(httpConfig, address, endpoints[0], strings.TrimPrefix(endpoints[1], "127.0.0.1:"))
+		written = os.WriteFile(file, []byte(config), 0o600)
+		return []string{"--config", file}
+	})
+	return &collector{server: s, folder: folder, otlp: "http://" + endpoints[0]}, errors.Join(written, err)
 }
 
 func (c *collector) stop() {
-	_ = c.cmd.Process.Signal(syscall.SIGTERM)
-	_ = c.cmd.Wait()
+	c.server.stop()
 	_ = os.RemoveAll(c.folder)
 }
 

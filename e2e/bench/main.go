@@ -2,10 +2,10 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench compares this receiver's decoders with other ways of reading the same metrics, and with the least that
-// pdata costs. It prints Markdown: a table for each format, whose ratios are of times measured in turns in one run, and
-// one of the memory that large pushes take. What it tells is the ratios; the times depend on the machine.
+// pdata costs, and what groups cost with what they cost a Pushgateway. It prints Markdown: a table for each format, whose
+// ratios are of times measured in turns in one run, one of the memory that large pushes take, and two of groups. What it tells is the ratios; the times depend on the machine.
 //
-//	cd e2e && go run ./bench
+//	cd e2e && go run ./bench -pushgateway ../.tools/pushgateway
 //	cd e2e && go run ./bench -collector ../_build/otelcol-pushgateway
 //
 // The second form measures whole requests, as the collector's CPU time for each.
@@ -28,21 +28,25 @@ func main() {
 	pages := flag.String("pages", "", "regular expression of the pages to read; all if empty")
 	size := flag.Int("memory", 20<<20, "size in bytes of the push whose memory is measured; 0 measures none")
 	collector := flag.String("collector", "", "measure whole requests to this distribution instead, in rounds of at least a second")
+	pushgateway := flag.String("pushgateway", "", "compare what groups cost with this Pushgateway, too")
+	address := flag.String("serve", "", "serve a receiver with groups there, which is what the comparison of groups starts")
 	flag.Parse()
-	if *collector != "" {
-		if err := runHTTP(*collector, min(*rounds, 7), max(*turn, time.Second)); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
+	var err error
+	switch {
+	case *address != "":
+		err = serve(*address)
+	case *collector != "":
+		err = runHTTP(*collector, min(*rounds, 7), max(*turn, time.Second))
+	default:
+		err = run(*rounds, *turn, *pages, *size, *pushgateway)
 	}
-	if err := run(*rounds, *turn, *pages, *size); err != nil {
+	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func run(rounds int, turn time.Duration, pattern string, size int) error {
+func run(rounds int, turn time.Duration, pattern string, size int, pushgateway string) error {
 	matching, err := regexp.Compile(pattern)
 	if err != nil {
 		return err
@@ -54,6 +58,13 @@ func run(rounds int, turn time.Duration, pattern string, size int) error {
 	}
 	if size > 0 {
 		m, err := printMemory(size)
+		if err != nil {
+			return err
+		}
+		missed += m
+	}
+	if pushgateway != "" {
+		m, err := printGroups(pushgateway, rounds)
 		if err != nil {
 			return err
 		}
