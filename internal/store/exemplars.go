@@ -5,30 +5,48 @@ package store
 
 import "go.opentelemetry.io/collector/pdata/pmetric"
 
-// dropExemplars removes all exemplars: they belong to the push that brought them, not to its value at later times.
-func dropExemplars(md pmetric.Metrics) {
+// withoutExemplars calls use with metrics that have no exemplars meanwhile. They belong to the push that brought them, not to
+// its value at later times, so nothing that is held has any. They are moved away and back, so that nothing is copied.
+func withoutExemplars(md pmetric.Metrics, use func()) {
+	type move struct{ from, to pmetric.ExemplarSlice }
+	var moves []move
+	eachExemplars(md, func(exemplars pmetric.ExemplarSlice) {
+		if exemplars.Len() > 0 {
+			away := pmetric.NewExemplarSlice()
+			exemplars.MoveAndAppendTo(away)
+			moves = append(moves, move{exemplars, away})
+		}
+	})
+	use()
+	for _, m := range moves {
+		m.to.MoveAndAppendTo(m.from)
+	}
+}
+
+// eachExemplars visits the exemplars of all data points that can have some in a push.
+func eachExemplars(md pmetric.Metrics, visit func(pmetric.ExemplarSlice)) {
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
-				dropMetricExemplars(m)
+				eachExemplarsOf(m, visit)
 			}
 		}
 	}
 }
 
-func dropMetricExemplars(m pmetric.Metric) {
+func eachExemplarsOf(m pmetric.Metric, visit func(pmetric.ExemplarSlice)) {
 	switch m.Type() {
 	case pmetric.MetricTypeSum:
 		for _, dp := range m.Sum().DataPoints().All() {
-			dp.Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
+			visit(dp.Exemplars())
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, dp := range m.Histogram().DataPoints().All() {
-			dp.Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
+			visit(dp.Exemplars())
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, dp := range m.ExponentialHistogram().DataPoints().All() {
-			dp.Exemplars().RemoveIf(func(pmetric.Exemplar) bool { return true })
+			visit(dp.Exemplars())
 		}
 	}
 }

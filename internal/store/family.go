@@ -30,13 +30,15 @@ type content struct {
 	slot    int // of the group's slots; noSlot if it is not stored
 }
 
-// NewFamily encodes the metrics of a family, which are not used after the return.
+// NewFamily encodes the metrics of a family, less their exemplars. They are as before after the return, and not used any more.
 func (s *Store) NewFamily(name, typ string, md pmetric.Metrics) (*Family, error) {
-	c, err := s.encode(md)
+	f := &Family{Name: name, Type: typ}
+	var err error
+	withoutExemplars(md, func() { f.content, err = s.encode(md) })
 	if err != nil {
 		return nil, err
 	}
-	return &Family{Name: name, Type: typ, content: c}, nil
+	return f, nil
 }
 
 // encode also lists the series.

@@ -192,7 +192,7 @@ func (s *Store) AllKeys() []groupingkey.Key {
 	return keys
 }
 
-// Current makes the current values of a group anew, without exemplars and without times, its push times last. A group that
+// Current makes the current values of a group anew, without times, its push times last. A group that
 // is unknown or deleted has none.
 func (s *Store) Current(key groupingkey.Key) pmetric.Metrics {
 	md := pmetric.NewMetrics()
@@ -207,7 +207,6 @@ func (s *Store) Current(key groupingkey.Key) pmetric.Metrics {
 	for _, f := range snapshot.Families {
 		series.Join(md, f.Metrics())
 	}
-	dropExemplars(md)
 	series.Join(md, s.pushTimes(snapshot.Key, snapshot.PushTime, snapshot.PushFailureTime))
 	return md
 }

@@ -53,33 +53,47 @@ func TestCurrent(t *testing.T) {
 	require.Equal(t, 4, md.DataPointCount())
 	metrics := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics()
 	assert.Equal(t, 4, metrics.Len(), "one resource and scope")
-	assert.Zero(t, metrics.At(0).Sum().DataPoints().At(0).Exemplars().Len())
-	assert.Zero(t, metrics.At(1).Histogram().DataPoints().At(0).Exemplars().Len())
-	for snapshot := range s.Snapshots() {
-		held := snapshot.Families[0].Metrics().ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0)
-		assert.Equal(t, 1, held.Sum().DataPoints().At(0).Exemplars().Len(), "held with its exemplars")
-	}
 	md.ResourceMetrics().RemoveIf(func(pmetric.ResourceMetrics) bool { return true })
 	assert.Equal(t, 4, s.Current(key).DataPointCount(), "made anew each time")
 	require.NoError(t, do(t, s, 2, "DELETE job/j"))
 	assert.Zero(t, s.Current(key).DataPointCount(), "deleted")
 }
 
-// TestCurrentNativeHistogram has no exemplars either.
-func TestCurrentNativeHistogram(t *testing.T) {
+// TestHeldWithoutExemplars keeps the exemplars for the push that brought them.
+func TestHeldWithoutExemplars(t *testing.T) {
 	t.Parallel()
-	s := store.New(store.Options{Scope: pushtest.Scope})
-	md := pmetric.NewMetrics()
-	m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
-	m.SetName("h")
-	m.SetEmptyExponentialHistogram().DataPoints().AppendEmpty().Exemplars().AppendEmpty().SetDoubleValue(1)
-	family, err := s.NewFamily("h", "histogram", md)
-	require.NoError(t, err)
-	key := pushtest.Key(t, "job/j")
-	require.NoError(t, s.Push(t.Context(), key, []*store.Family{family}, true, at(1)))
-	points := s.Current(key).ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).ExponentialHistogram().DataPoints()
-	assert.Equal(t, 1, points.Len())
-	assert.Zero(t, points.At(0).Exemplars().Len())
+	for _, tc := range []struct {
+		name  string
+		point func(pmetric.Metric) pmetric.ExemplarSlice
+	}{
+		{"counter", func(m pmetric.Metric) pmetric.ExemplarSlice { return m.SetEmptySum().DataPoints().AppendEmpty().Exemplars() }},
+		{"histogram", func(m pmetric.Metric) pmetric.ExemplarSlice {
+			return m.SetEmptyHistogram().DataPoints().AppendEmpty().Exemplars()
+		}},
+		{"native histogram", func(m pmetric.Metric) pmetric.ExemplarSlice {
+			return m.SetEmptyExponentialHistogram().DataPoints().AppendEmpty().Exemplars()
+		}},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			s := store.New(store.Options{Scope: pushtest.Scope})
+			metrics := func(exemplars int) pmetric.Metrics {
+				md := pmetric.NewMetrics()
+				m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
+				m.SetName("m")
+				slice := tc.point(m)
+				for n := range exemplars {
+					slice.AppendEmpty().SetIntValue(int64(n))
+				}
+				return md
+			}
+			pushed := metrics(2)
+			family, err := s.NewFamily("m", "t", pushed)
+			require.NoError(t, err)
+			assert.Equal(t, metrics(2), pushed, "is handed on with them")
+			assert.Equal(t, metrics(0), family.Metrics())
+		})
+	}
 }
 
 // TestSnapshotsAreImmutable holds on to groups while they change.
