@@ -66,7 +66,9 @@ func TestHeldWithoutExemplars(t *testing.T) {
 		name  string
 		point func(pmetric.Metric) pmetric.ExemplarSlice
 	}{
-		{"counter", func(m pmetric.Metric) pmetric.ExemplarSlice { return m.SetEmptySum().DataPoints().AppendEmpty().Exemplars() }},
+		{"counter", func(m pmetric.Metric) pmetric.ExemplarSlice {
+			return m.SetEmptySum().DataPoints().AppendEmpty().Exemplars()
+		}},
 		{"histogram", func(m pmetric.Metric) pmetric.ExemplarSlice {
 			return m.SetEmptyHistogram().DataPoints().AppendEmpty().Exemplars()
 		}},
