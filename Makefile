@@ -62,15 +62,15 @@ coverage: ## Fail if the tests reach less than COVERAGE percent of a package
 	internal/tools/coverage.sh $(COVERAGE)
 
 # Real processes share the machine with whatever else it does: a test that fails is run once more, and both outputs are shown.
-RETRIED := $(TOOLS)/gotestsum --format standard-quiet --rerun-fails=1 --rerun-fails-run-root-test
+RETRIED := $(TOOLS)/gotestsum --rerun-fails=1 --rerun-fails-run-root-test
 
 .PHONY: e2e
 e2e: build clients $(TOOLS)/pushgateway $(TOOLS)/prometheus $(TOOLS)/gotestsum ## Run the end-to-end tests on the built distribution
-	cd e2e && $(RETRIED) --packages ./... -- -count=1
+	cd e2e && $(RETRIED) --format standard-quiet --packages ./... -- -count=1
 
 .PHONY: soak
 soak: build $(TOOLS)/prometheus $(TOOLS)/gotestsum ## Push for SOAKTIME through outages, restarts and kill -9, and look for what is missing
-	cd e2e && $(RETRIED) --packages ./soak -- -count=1 -v -timeout 0 -parallel 12 -args -time $(SOAKTIME)
+	cd e2e && $(RETRIED) --format standard-verbose --packages ./soak -- -count=1 -v -timeout 0 -parallel 12 -args -time $(SOAKTIME)
 
 .PHONY: deploy
 deploy: build $(TOOLS)/promtool ## Check deploy/ with each format's own tool

@@ -18,6 +18,9 @@ const largest = 20<<20 - 1024
 // tooMuch is what a push is told that could not be worked on even alone.
 const tooMuch = "limits::in_flight_bytes (33554432)"
 
+// tooMuchText is what a push is told that says once what each of its series has.
+const tooMuchText = "the names, labels and help texts of all series of the push have"
+
 func textAttacks() []attack {
 	return []attack{
 		{name: "100,000 labels", body: of(manyLabels(100_000)), want: 200},
@@ -38,12 +41,18 @@ func textAttacks() []attack {
 		{name: "blank lines", body: of([]byte(strings.Repeat("\n", largest))), want: 200},
 		{name: "50 grouping labels on many series", path: "j" + groupingLabels(50), body: of(page(2<<20, shortSeries)), want: 413, text: tooMuch},
 		{name: "50 grouping labels on as many as go", path: "j" + groupingLabels(50), body: of(page(600<<10, shortSeries)), want: 200},
-		{name: "20,000 grouping labels", path: "j" + groupingLabels(20_000), body: of(page(2<<10, shortSeries)), want: 200},
+		{name: "20,000 grouping labels", path: "j" + groupingLabels(20_000), body: of([]byte("a 1\n")), want: 200},
+		{name: "20,000 grouping labels on many series", path: "j" + groupingLabels(20_000), body: of(page(2<<10, shortSeries)), want: 400, text: tooMuchText},
 		{name: "job of 1 MB", path: strings.Repeat("x", 1_000_000), body: of([]byte("a 1\n")), want: 200},
+		{name: "job of 1 MB on many series", path: strings.Repeat("x", 1_000_000), body: of(page(2<<10, shortSeries)), want: 400, text: tooMuchText},
+		{name: "help of 1 MB in many scopes", body: of(append([]byte("# HELP a "+strings.Repeat("x", 1<<20)+"\n"), page(4<<10, scopedSeries)...)), want: 400, text: tooMuchText},
+		{name: "scopes", body: of(page(largest, scopedSeries)), want: 413, text: tooMuch},
+		{name: "as many scopes as go", body: of(page(700<<10, scopedSeries)), want: 200},
 		{name: "path above 1 MiB", path: strings.Repeat("x", 2<<20), body: of([]byte("a 1\n")), want: 431},
 		{name: "base64 of base64 of base64", path: "j/l@base64/" + deepBase64(), body: of([]byte("a 1\n")), want: 200},
 		{name: "OpenMetrics, short lines of one family", header: openMetricsHeader(), body: of(append(append([]byte("# TYPE a gauge\n"), page(largest-100, shortSeries)...), "# EOF\n"...)), want: 413, text: tooMuch},
 		{name: "OpenMetrics, families", header: openMetricsHeader(), body: of(append(page(largest-100, shortFamily), "# EOF\n"...)), want: 413, text: tooMuch},
+		{name: "OpenMetrics, created timestamps of one series", header: openMetricsHeader(), body: of(append(append([]byte("# TYPE a counter\n"), page(largest-100, createdLine)...), "# EOF\n"...)), want: 413, text: tooMuch},
 		{name: "OpenMetrics, exemplars", header: openMetricsHeader(), body: of(append(append([]byte("# TYPE a counter\n"), page(largest-100, exemplar)...), "# EOF\n"...)), want: 413, text: tooMuch},
 	}
 }
@@ -70,6 +79,13 @@ func shortSeries(b []byte, i int) []byte {
 	b = strconv.AppendInt(append(b, `a{b="`...), int64(i), 36)
 	return append(b, `"} 1`...)
 }
+
+func scopedSeries(b []byte, i int) []byte {
+	b = strconv.AppendInt(append(b, `a{otel_scope_x="`...), int64(i), 36)
+	return append(b, `"} 1`...)
+}
+
+func createdLine(b []byte, _ int) []byte { return append(b, "a_created 1"...) }
 
 func shortFamily(b []byte, i int) []byte {
 	return append(strconv.AppendInt(append(b, 'a'), int64(i), 36), " 1"...)
@@ -142,6 +158,9 @@ func protobufAttacks() []attack {
 			field(12, []byte{0x08, 0x00, 0x10, 0x01}),
 			field(12, append(append([]byte{0x08}, binary.AppendUvarint(nil, math.MaxUint32-1)...), 0x10, 0x01)),
 			field(13, []byte{0x02, 0x00}))))), want: 400},
+		{name: "protobuf, name of 1 MB on many metrics", body: of(delimited(append(field(1, []byte(strings.Repeat("x", 1<<20))), repeat(1<<10, func(i int) []byte {
+			return field(4, append(field(1, append(field(1, []byte("l")), field(2, []byte(strconv.Itoa(i)))...)), field(5, nil)...))
+		})...))), want: 400, text: tooMuchText},
 		{name: "protobuf, nested groups", body: of(delimited([]byte(strings.Repeat("\x0b", 1<<20)))), want: 400},
 	}
 	for i := range attacks {

@@ -59,6 +59,9 @@ type Batch struct {
 	scratch scratch
 }
 
+// Size is the size of the decoded body in bytes.
+func (b *Batch) Size() int { return len(b.body) }
+
 // Family is a metric family. Its series form a list that starts at First, in the order in which they were pushed; a
 // family without series has First == None and is to be passed over.
 type Family struct {

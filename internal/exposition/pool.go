@@ -28,10 +28,11 @@ func PutBatch(b *Batch) {
 	batches.Put(b)
 }
 
-// Pending is how many labels and parts of native histograms have been read that the Batch does not have yet.
-func (b *Batch) Pending() (labels, natives int) {
+// Pending is how many labels, parts of native histograms and created timestamps have been read that the Batch does not have
+// yet.
+func (b *Batch) Pending() (labels, natives, created int) {
 	s := &b.scratch.protobuf
-	return len(s.exemplarLabels), len(s.spans) + len(s.deltas) + len(s.counts)
+	return len(s.exemplarLabels), len(s.spans) + len(s.deltas) + len(s.counts), len(b.scratch.created)
 }
 
 // memory is the size in bytes of all that the Batch has allocated.

@@ -27,6 +27,7 @@ func TestWeighEndsDecoding(t *testing.T) {
 	}{
 		"text lines":          {exposition.Text, bytes.Repeat([]byte("a 1\n"), many)},
 		"OpenMetrics lines":   {exposition.OpenMetrics, bytes.Repeat([]byte("a 1\n"), many)},
+		"created timestamps":  {exposition.OpenMetrics, append([]byte("# TYPE a counter\n"), bytes.Repeat([]byte("a_created 1\n"), many)...)},
 		"protobuf metrics":    {exposition.Protobuf, oneFamily},
 		"protobuf families":   {exposition.Protobuf, distinctFamilies(many)},
 		"protobuf labels":     {exposition.Protobuf, metricOf(bytes.Repeat([]byte("\x0a\x00"), many))},
@@ -57,9 +58,9 @@ func TestWeighEndsDecoding(t *testing.T) {
 
 // elements counts everything that a Batch can have many of.
 func elements(b *exposition.Batch) int {
-	labels, natives := b.Pending()
+	labels, natives, created := b.Pending()
 	return len(b.Series) + len(b.Families) + len(b.Labels) + len(b.Buckets) + len(b.Quantiles) +
-		len(b.Spans) + len(b.Deltas) + len(b.Counts) + labels + natives
+		len(b.Spans) + len(b.Deltas) + len(b.Counts) + labels + natives + created
 }
 
 // metricOf is a protobuf body of one family, a counter, with one metric.

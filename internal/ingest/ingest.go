@@ -137,7 +137,7 @@ func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*
 	batch := exposition.GetBatch()
 	defer exposition.PutBatch(batch)
 	decoding := in.options.Exposition
-	weight := &scale{key: r.Key, body: r.Body}
+	weight := &scale{key: r.Key, body: r.Body, held: in.groups != nil}
 	decoding.Weigh = func(b *exposition.Batch) error { return reserved.upTo(weight.surplus(b)) }
 	err := batch.Decode(r.Format, r.Body, decoding)
 	o.decoded(len(batch.Series))

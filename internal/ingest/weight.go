@@ -25,12 +25,22 @@ const (
 	bucketWeight   = 120 // of a bucket or quantile
 	nativeWeight   = 40  // of a bucket or span of a native histogram
 	exemplarWeight = 150
+	createdWeight  = 250 // of a created timestamp that waits for its series
+)
+
+// What a group takes besides: its families are encoded, and their series are found in the index of all. The memory for what the
+// key and the descriptions add to that is reserved while the push is translated.
+const (
+	encodedWeight    = 100 // percent of the body
+	heldSeriesWeight = 90 // of a series, bucket or quantile
+	heldFamilyWeight = 400
 )
 
 // scale weighs a push, again and again while it is decoded.
 type scale struct {
 	key  groupingkey.Key
 	body []byte
+	held bool // in a group
 
 	most int // labels of one series
 	seen int // series that most is of, for good
@@ -38,8 +48,9 @@ type scale struct {
 
 // weigh estimates the memory that a decoded push takes until it is handed on, in bytes, the body included.
 func (w *scale) weigh(b *exposition.Batch) int64 {
-	labels, natives := b.Pending()
+	labels, natives, created := b.Pending()
 	return int64(2*len(w.body)) + // the body, and copies of the strings in it
+		w.weighHeld(b) +
 		familyWeight*int64(len(b.Families)) +
 		(seriesWeight+groupingWeight*int64(len(w.key.Labels)))*int64(len(b.Series)) +
 		complexWeight*int64(len(b.Histograms)+len(b.Summaries)+len(b.Natives)) +
@@ -47,7 +58,18 @@ func (w *scale) weigh(b *exposition.Batch) int64 {
 		columnWeight*int64(w.widest(b)) +
 		bucketWeight*int64(len(b.Buckets)+len(b.Quantiles)) +
 		nativeWeight*int64(len(b.Spans)+len(b.Deltas)+len(b.Counts)+natives) +
-		exemplarWeight*int64(len(b.Exemplars))
+		exemplarWeight*int64(len(b.Exemplars)) +
+		createdWeight*int64(created)
+}
+
+// weighHeld is what a group takes besides.
+func (w *scale) weighHeld(b *exposition.Batch) int64 {
+	if !w.held {
+		return 0
+	}
+	series := len(b.Series) + len(b.Buckets) + len(b.Quantiles)
+	return encodedWeight*int64(len(w.body))/100 + heldSeriesWeight*int64(series) +
+		heldFamilyWeight*int64(min(len(b.Families), len(b.Series))) // Most families without series are passed over.
 }
 
 // widest is how many labels the series has that has the most. All but the last one are not looked at again: that may have more

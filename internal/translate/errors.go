@@ -23,7 +23,7 @@ func (e *InconsistentError) Error() string {
 
 // LimitError tells which limit a push exceeds.
 type LimitError struct {
-	// Limit is the name of the setting; empty for the one limit that is none.
+	// Limit is the name of the setting; empty for a limit that is none.
 	Limit    string
 	Max, Got int
 
@@ -53,6 +53,10 @@ func valueTooLong(limit, got int, where, label string) error {
 
 func tooManyAttributes(limit, got int) error {
 	return &LimitError{"", limit, got, fmt.Sprintf("with those of the grouping key on each series, the push has %d labels or more", got)}
+}
+
+func tooMuchText(limit, got int) error {
+	return &LimitError{"", limit, got, fmt.Sprintf("the names, labels and help texts of all series of the push have %d bytes or more", got)}
 }
 
 func inconsistent(format string, args ...any) error {

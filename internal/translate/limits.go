@@ -16,7 +16,7 @@ func (t *translator) survey() error {
 		if f.First == exposition.None {
 			continue
 		}
-		size, series, stamped := t.measure(f)
+		points, series, stamped := t.measure(f)
 		if stamped && t.options.Timestamps == Reject {
 			return inconsistent("pushed metrics must not have timestamps")
 		}
@@ -24,7 +24,7 @@ func (t *translator) survey() error {
 			continue // A Pushgateway overwrites it too.
 		}
 		t.push.Series += series
-		t.families = append(t.families, family{f, size})
+		t.families = append(t.families, family{f, points, series})
 	}
 	if limit := t.options.Limits.SeriesPerPush; limit > 0 && t.push.Series > limit {
 		return tooManySeries(limit, t.push.Series)
@@ -39,15 +39,15 @@ func (t *translator) setsItself(name string) bool {
 
 // measure counts the elements of a family and its series as Prometheus counts them, and tells whether any has an explicit
 // timestamp.
-func (t *translator) measure(f *exposition.Family) (size, series int, stamped bool) {
+func (t *translator) measure(f *exposition.Family) (points, series int, stamped bool) {
 	for i := f.First; i != exposition.None; {
 		s := &t.batch.Series[i]
-		size++
+		points++
 		series += t.seriesOf(f.Type, s)
 		stamped = stamped || s.HasTimestamp
 		i = s.Next
 	}
-	return size, series, stamped
+	return points, series, stamped
 }
 
 // seriesOf is the number of series that Prometheus makes of one element of a family.
@@ -80,57 +80,6 @@ func (t *translator) countBuckets(h *exposition.HistogramValue) int {
 func (t *translator) checkLabelCount(f *exposition.Family, s *exposition.Series, n int) error {
 	if limit := t.options.Limits.LabelsPerSeries; limit > 0 && t.grouping.count+n > limit {
 		return tooManyLabels(limit, t.grouping.count+n, t.describe(f, s))
-	}
-	return nil
-}
-
-// A push may become this many attributes: some, and so many for each element of its body. The grouping key's labels are
-// repeated on each series and a flattened histogram's on each bucket, so that a small push with many of both would become
-// as many attributes as their product.
-const (
-	minAttributes        = 1 << 22
-	attributesPerElement = 8
-)
-
-// spendGrouping counts the attributes that the grouping key's labels will become.
-func (t *translator) spendGrouping() error {
-	size := 0
-	for _, f := range t.families {
-		size += f.series
-	}
-	return t.spend(size * len(t.grouping.labels))
-}
-
-// spendPoint counts the further attributes that the current series will become: its own labels on each of its points.
-func (t *translator) spendPoint(k kind) error {
-	own := len(t.carried)
-	if k != flattened {
-		return t.spend(own + len(t.scopeLabels))
-	}
-	points := len(t.flat) + 2
-	attributes := points*own + (points-1)*len(t.grouping.labels) + len(t.scopeLabels)
-	if err := t.spend(attributes); err != nil || t.options.Reserve == nil {
-		return err
-	}
-	return t.options.Reserve(int64(points*pointSize + attributes*attributeSize))
-}
-
-// What points and attributes take in memory, in bytes and rounded up.
-const (
-	pointSize     = 250
-	attributeSize = 85
-)
-
-// spend adds n attributes to those of the push, and refuses too many.
-func (t *translator) spend(n int) error {
-	t.spent += n
-	if t.spent <= minAttributes {
-		return nil
-	}
-	b := t.batch
-	elements := len(b.Series) + len(b.Labels) + len(b.Buckets) + len(b.Deltas) + len(b.Counts)
-	if budget := minAttributes + attributesPerElement*elements; t.spent > budget {
-		return tooManyAttributes(budget, t.spent)
 	}
 	return nil
 }

@@ -171,6 +171,7 @@ func TestLimits(t *testing.T) {
 		"labels of the key":       {"job/j/instance/i/zone/z", "", translate.Limits{LabelsPerSeries: 2}, `the grouping key {job="j",instance="i",zone="z"} has 3 labels; the limit labels_per_series is 2`},
 		"value":                   {"job/j", "a{x=\"12345\"} 1\n", translate.Limits{LabelValueLength: 4}, `collected metric "a" {instance="",job="j",x="12345"} (line 1) has a label named "x" whose value is 5 bytes long; the limit label_value_length is 4`},
 		"value of the job":        {"job/12345", "a 1\n", translate.Limits{LabelValueLength: 4}, `the grouping key {job="12345"} has a label named "job" whose value is 5 bytes long; the limit label_value_length is 4`},
+		"key before timestamps":   {"job/12345", "a 1 1\n", translate.Limits{LabelValueLength: 4}, `the grouping key {job="12345"} has a label named "job" whose value is 5 bytes long; the limit label_value_length is 4`},
 		"value of the key":        {"job/j/instance/12345", "a 1\n", translate.Limits{LabelValueLength: 4}, `the grouping key {job="j",instance="12345"} has a label named "instance" whose value is 5 bytes long; the limit label_value_length is 4`},
 		"push_time_seconds apart": {"job/j", "a 1\npush_time_seconds 1\n", translate.Limits{SeriesPerPush: 1}, ""},
 		"all within":              {"job/j/zone/z", "# TYPE h histogram\nh_bucket{x=\"1\",le=\"100000\"} 1\nh_count{x=\"1\"} 1\n", translate.Limits{SeriesPerPush: 4, LabelsPerSeries: 3, LabelValueLength: 1}, ""},

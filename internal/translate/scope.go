@@ -56,11 +56,11 @@ func (t *translator) scopeOf() int32 {
 // is not, or many scopes would make many times the room.
 func (t *translator) open(f *exposition.Family, k kind) *scope {
 	s := &t.scopes[t.scope]
+	if !t.opens(k) {
+		return s
+	}
 	if s.family != t.current {
 		s.family, s.kinds = t.current, [kinds]bool{}
-	}
-	if s.kinds[k] {
-		return s
 	}
 	s.kinds[k] = true
 	t.enter(s)
@@ -74,6 +74,12 @@ func (t *translator) open(f *exposition.Family, k kind) *scope {
 		t.push.keepApart(f, t.current, part{scope: s.index, first: first, end: s.metrics.Len()})
 	}
 	return s
+}
+
+// opens tells whether a point of that kind opens a metric.
+func (t *translator) opens(k kind) bool {
+	s := &t.scopes[t.scope]
+	return s.family != t.current || !s.kinds[k]
 }
 
 // openMetric makes the metric for points of a kind, with room for n of them.

@@ -51,8 +51,8 @@ type Options struct {
 	// the group: PushTime only passes over the families of that name in the body.
 	Held   bool
 	Limits Limits
-	// Reserve is asked for the bytes that the points of a histogram take that OTLP cannot hold, since nobody can tell from the
-	// push that they are so many. Its error ends the translation. Nobody is asked if it is nil.
+	// Reserve is asked for the bytes of memory that nobody can tell from the batch: the points of a histogram that OTLP cannot
+	// hold, scopes, and the text of a push that is to be held. Its error ends the translation. Nobody is asked if it is nil.
 	Reserve func(bytes int64) error
 	// ScopeName and ScopeVersion name the scope of all points that name none themselves.
 	ScopeName    string
@@ -88,13 +88,14 @@ func Translate(b *exposition.Batch, k groupingkey.Key, o Options) (*Push, error)
 
 // all runs the steps of a translation.
 func (t *translator) all(k groupingkey.Key) error {
-	if err := t.survey(); err != nil {
-		return err
-	}
+	// The key comes first: a group whose key exceeds a limit is not to be made for anything that is wrong besides.
 	if err := t.useKey(k); err != nil {
 		return err
 	}
-	if err := t.spendGrouping(); err != nil {
+	if err := t.survey(); err != nil {
+		return err
+	}
+	if err := t.spendShared(); err != nil {
 		return err
 	}
 	if err := t.checkFamilies(); err != nil {

@@ -197,29 +197,43 @@ func TestHostileGaps(t *testing.T) {
 		`{instance="",job="j",x="17"} has native buckets too far apart: 60000 empty ones between them`)
 }
 
-// The labels of the grouping key are on each series and those of a flattened histogram on each bucket: the product of two
-// harmless numbers must not exhaust the memory.
+// What is said once and used often must not exhaust the memory: the labels of the grouping key are on each series, those of a
+// histogram on each bucket, and whoever writes pdata down writes a text as often as it is used.
 func TestHostileProducts(t *testing.T) {
 	t.Parallel()
-	labels := repeat(3000, `label { name: "l%d" value: "v" } `)
+	const many = `^with those of the grouping key on each series, the push has \d+ labels or more; the limit for a push of its size is \d+$`
+	const long = `^the names, labels and help texts of all series of the push have \d+ bytes or more; the limit for a push of its size is \d+$`
+	const kilobytes = 40 << 10
+	labels, text := repeat(3000, `label { name: "l%d" value: "v" } `), strings.Repeat("x", kilobytes)
+	buckets := repeat(3000, "bucket { cumulative_count: 3000 upper_bound: %d } ")
 	for name, c := range map[string]struct {
 		format     exposition.Format
 		path, body string
+		want       string
 	}{
-		"grouping labels":                {exposition.Text, "job/j" + repeat(3000, "/l%d/v"), repeat(3000, "a%d 1\n")},
-		"grouping labels of the scope":   {exposition.Text, "job/j" + repeat(3000, "/otel_scope_%d/v"), repeat(3000, "a{otel_scope_name=\"%d\"} 1\n")},
-		"labels of flattened histograms": {exposition.Protobuf, "job/j", `name: "h" type: GAUGE_HISTOGRAM metric { ` + labels + `histogram { ` + repeat(3000, "bucket { upper_bound: %d } ") + `} }`},
+		"grouping labels":                {exposition.Text, "job/j" + repeat(3000, "/l%d/v"), repeat(3000, "a%d 1\n"), many},
+		"grouping labels of the scope":   {exposition.Text, "job/j" + repeat(3000, "/otel_scope_%d/v"), repeat(3000, "a{otel_scope_name=\"%d\"} 1\n"), long},
+		"labels of flattened histograms": {exposition.Protobuf, "job/j", `name: "h" type: GAUGE_HISTOGRAM metric { ` + labels + `histogram { ` + repeat(3000, "bucket { upper_bound: %d } ") + `} }`, long},
+		"job":                            {exposition.Text, "job/" + text, repeat(3000, "a%d 1\n"), long},
+		"value of a grouping label":      {exposition.Text, "job/j/l/" + text, repeat(3000, "a%d 1\n"), long},
+		"name of a grouping label":       {exposition.Text, "job/j/" + text + "/v", repeat(3000, "a%d 1\n"), long},
+		"help of metrics in scopes":      {exposition.Text, "job/j", "# HELP a " + text + "\n" + repeat(3000, "a{otel_scope_x=\"%d\"} 1\n"), long},
+		"name of a protobuf family":      {exposition.Protobuf, "job/j", `name: "` + text + `" type: GAUGE ` + repeat(3000, `metric { label { name: "l" value: "%d" } gauge { value: 1 } } `), long},
+		"label of a histogram":           {exposition.Protobuf, "job/j", `name: "h" type: HISTOGRAM metric { label { name: "l" value: "` + text + `" } histogram { sample_count: 3000 ` + buckets + `} }`, long},
+		"label of a summary":             {exposition.Protobuf, "job/j", `name: "s" type: SUMMARY metric { label { name: "l" value: "` + text + `" } summary { sample_count: 1 ` + repeat(3000, "quantile { quantile: %d value: 1 } ") + `} }`, long},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := translate.Translate(decode(t, c.format, c.body), keyOf(t, c.path), defaults)
 			var limit *translate.LimitError
 			require.ErrorAs(t, err, &limit)
-			assert.Regexp(t, `^with those of the grouping key on each series, the push has \d+ labels or more; the limit for a push of its size is \d+$`, err.Error())
+			assert.Regexp(t, c.want, err.Error())
 		})
 	}
 	// Within the limit, a push may have many of both.
 	push := translated(t, exposition.Text, "job/j"+repeat(100, "/l%d/v"), repeat(3000, "a%d 1\n"), defaults)
+	assert.Equal(t, 3000, push.DataPoints)
+	push = translated(t, exposition.Text, "job/j/l/"+strings.Repeat("x", 1000), repeat(3000, "a%d 1\n"), defaults)
 	assert.Equal(t, 3000, push.DataPoints)
 }
 

@@ -24,7 +24,8 @@ type translator struct {
 	scopes   []scope // the first one takes the points that name none
 	scopeIDs map[string]int32
 	gaps     int // empty native buckets that this push has had filled in
-	spent    int // attributes of all points so far
+
+	attributesSpent, textSpent int // see budget.go
 
 	// Of the current family.
 	current     int  // its number, from 1 on
@@ -57,10 +58,11 @@ type translator struct {
 	flat       []flatBucket
 }
 
-// family is a family that has series, with their number.
+// family is a family that has series.
 type family struct {
 	*exposition.Family
-	series int
+	points int // its elements: label sets with a value
+	series int // that Prometheus makes of them
 }
 
 // kind is the kind of data point that a series becomes.
@@ -98,7 +100,7 @@ func (t *translator) release() {
 	t.names, t.filtered = empty(t.names), empty(t.filtered)
 	t.grouping.release()
 	t.scopeIDs, t.owners = forget(t.scopeIDs), forget(t.owners)
-	t.distinct, t.gaps, t.spent, t.merged = 0, 0, 0, exposition.None
+	t.distinct, t.gaps, t.attributesSpent, t.textSpent, t.merged = 0, 0, 0, 0, exposition.None
 	pool.Put(t)
 }
 
@@ -128,9 +130,9 @@ func forget[V any](m map[string]V) map[string]V {
 // beginFamily forgets the previous family.
 func (t *translator) beginFamily(f *family) {
 	t.current++
-	t.left, t.several = f.series, f.series > 1
+	t.left, t.several = f.points, f.points > 1
 	t.description = t.describeMetric(f.Family)
 	if t.several {
-		t.seen.reset(f.series)
+		t.seen.reset(f.points)
 	}
 }
