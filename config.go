@@ -92,6 +92,11 @@ type GroupsConfig struct {
 	// answered with 429. 0 means no limit. Default: 1000000.
 	MaxSeries int `mapstructure:"max_series"`
 
+	// MaxBytes bounds the bytes that all groups are held in, and those of the stale markers that they owe; a push that would
+	// exceed it is answered with 429. It is a bound where series are large, since a single one may be as large as a body. 0
+	// means no limit. Default: 1073741824 (1 GiB).
+	MaxBytes int64 `mapstructure:"max_bytes"`
+
 	// AdminAPI serves PUT /api/v1/admin/wipe, which deletes all groups. Default: false.
 	AdminAPI bool `mapstructure:"admin_api"`
 
@@ -273,7 +278,8 @@ const (
 )
 
 func (g *GroupsConfig) validate() error {
-	errs := errors.Join(notNegative("groups::max_groups", g.MaxGroups), notNegative("groups::max_series", g.MaxSeries))
+	errs := errors.Join(
+		notNegative("groups::max_groups", g.MaxGroups), notNegative("groups::max_series", g.MaxSeries), notNegative("groups::max_bytes", g.MaxBytes))
 	if i := g.RepublishInterval; i != 0 && (i < minRepublishInterval || i > maxRepublishInterval) {
 		errs = errors.Join(errs, fmt.Errorf("groups::republish_interval: must be between %s and %s, or 0 for never; is %s",
 			minRepublishInterval, maxRepublishInterval, i))

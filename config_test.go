@@ -74,7 +74,7 @@ func TestLoadConfig(t *testing.T) {
 		"groups":                    with(withGroups(func(*GroupsConfig) {})),
 		"groups_all_settings": with(withGroups(func(g *GroupsConfig) {
 			id := component.MustNewIDWithName("file_storage", "groups")
-			*g = GroupsConfig{RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, AdminAPI: true}
+			*g = GroupsConfig{RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, MaxBytes: 100 << 20, AdminAPI: true}
 		})),
 		"groups_disabled": with(func(c *Config) { c.Groups = configoptional.None[GroupsConfig]() }),
 	} {
@@ -118,7 +118,7 @@ func TestRefusedConfig(t *testing.T) {
 		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"`},
 		"unknown key beside server settings": {map[string]any{"endpoint": "localhost:1", "prefix": "/x"}, `unknown key "prefix"`},
 		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `unknown key "limits::series"; known are in_flight_bytes, series_per_push, labels_per_series, label_value_length`},
-		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are republish_interval, ttl, storage, max_groups, max_series, admin_api`},
+		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are republish_interval, ttl, storage, max_groups, max_series, max_bytes, admin_api`},
 		"groups with honor":                  {map[string]any{"groups": map[string]any{}, "timestamps": "honor"}, `groups: cannot be combined with timestamps: honor`},
 		"groups with include_metadata":       {map[string]any{"groups": map[string]any{}, "include_metadata": true}, `groups: cannot be combined with include_metadata`},
 		"groups with ignore_delete":          {map[string]any{"groups": nil, "ignore_delete": true}, `groups: cannot be combined with ignore_delete`},
@@ -127,6 +127,7 @@ func TestRefusedConfig(t *testing.T) {
 		"negative ttl":                       {map[string]any{"groups": map[string]any{"ttl": "-1s"}}, `groups::ttl: must not be negative, is -1s; 0 means for ever`},
 		"negative max_groups":                {map[string]any{"groups": map[string]any{"max_groups": -1}}, `groups::max_groups: must not be negative, is -1; 0 means no limit`},
 		"negative max_series":                {map[string]any{"groups": map[string]any{"max_series": -1}}, `groups::max_series: must not be negative`},
+		"negative max_bytes":                 {map[string]any{"groups": map[string]any{"max_bytes": -1}}, `groups::max_bytes: must not be negative`},
 		"unknown key in tls":                 {map[string]any{"tls": map[string]any{"cert": "x"}}, `cert`},
 		"unknown key in cors":                {map[string]any{"cors": map[string]any{"origins": []string{"*"}}}, `origins`},
 		"unknown key in auth":                {map[string]any{"auth": map[string]any{"user": "x"}}, `user`},

@@ -35,6 +35,8 @@ const (
 
 	defaultMaxGroups = 100_000
 	defaultMaxSeries = 1_000_000
+	// defaultMaxBytes lets a million series have a kilobyte each, three times what usual ones take.
+	defaultMaxBytes = 1 << 30
 )
 
 // NewFactory makes the factory of the receiver.
@@ -61,6 +63,7 @@ func createDefaultConfig() component.Config {
 			RepublishInterval: defaultRepublishInterval,
 			MaxGroups:         defaultMaxGroups,
 			MaxSeries:         defaultMaxSeries,
+			MaxBytes:          defaultMaxBytes,
 		}),
 	}
 }

@@ -111,6 +111,7 @@ func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Ho
 	return r.ingest.Start(store.New(store.Options{
 		MaxGroups:     config.MaxGroups,
 		MaxSeries:     config.MaxSeries,
+		MaxBytes:      config.MaxBytes,
 		TTL:           config.TTL,
 		Scope:         metadata.ScopeName,
 		PushTimes:     r.ingest.PushTimes(),

@@ -26,7 +26,7 @@ func (t *telemetry) observeGroups(counts func() store.Counts) error {
 	return errors.Join(
 		t.builder.RegisterReceiverPushgatewayGroupsCallback(observe(func(c store.Counts) int64 { return int64(c.Groups) })),
 		t.builder.RegisterReceiverPushgatewayGroupSeriesCallback(observe(func(c store.Counts) int64 { return int64(c.Series) })),
-		t.builder.RegisterReceiverPushgatewayGroupSizeCallback(observe(func(c store.Counts) int64 { return c.Size })),
+		t.builder.RegisterReceiverPushgatewayGroupSizeCallback(observe(func(c store.Counts) int64 { return c.Size + c.OwedSize })),
 		t.builder.RegisterReceiverPushgatewayOwedMarkersCallback(observe(func(c store.Counts) int64 { return int64(c.Owed) })),
 	)
 }

@@ -32,7 +32,7 @@ const (
 // key and the descriptions add to that is reserved while the push is translated.
 const (
 	encodedWeight    = 100 // percent of the body
-	heldSeriesWeight = 90 // of a series, bucket or quantile
+	heldSeriesWeight = 90  // of a series, bucket or quantile
 	heldFamilyWeight = 400
 )
 

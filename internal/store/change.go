@@ -231,7 +231,9 @@ func (s *Store) incur(c *change, markers pmetric.Metrics) error {
 func (s *Store) show(c *change) {
 	g := c.group
 	s.mu.Lock()
-	s.add(c.counts.fall())
+	fall := c.counts.fall()
+	fall.OwedSize = c.owedSize()
+	s.add(fall)
 	if c.die {
 		s.die(g)
 	} else if !c.since.IsZero() {
@@ -241,28 +243,33 @@ func (s *Store) show(c *change) {
 
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	var size int64
 	for _, f := range c.drop {
-		size -= f.size()
 		delete(g.families, f.Name)
 	}
 	for _, f := range c.add {
-		size += f.size()
 		g.families[f.Name] = f
 	}
 	g.owed = c.owing()
 	for _, owed := range c.paid {
-		size -= owed.size()
 		for _, h := range owed.series {
 			delete(g.ending, h)
 		}
 	}
 	for _, owed := range c.incurred {
-		size += owed.size()
 		g.owe(owed)
 	}
-	s.size.Add(size)
 	g.alive, g.pushed, g.failed, g.times = !c.die && (c.create || g.alive), c.pushed, c.failed, c.times
+}
+
+// owedSize is by how many bytes what the group owes becomes larger.
+func (c *change) owedSize() (size int64) {
+	for _, owed := range c.incurred {
+		size += owed.size()
+	}
+	for _, owed := range c.paid {
+		size -= owed.size()
+	}
+	return size
 }
 
 // owing is what the group owes afterwards.

@@ -91,9 +91,11 @@ func (c *change) count() {
 	}
 	for _, f := range c.drop {
 		c.counts.Series -= len(f.series)
+		c.counts.Size -= f.size()
 	}
 	for _, f := range c.add {
 		c.counts.Series += len(f.series)
+		c.counts.Size += f.size()
 	}
 	c.counts.Owed = len(c.gone) - len(c.revived)
 	switch {
@@ -106,16 +108,22 @@ func (c *change) count() {
 
 // checkLimits refuses what would be too much. What makes a group smaller is never refused.
 func (s *Store) checkLimits(c *change) error {
-	maxGroups, maxSeries := s.options.MaxGroups, s.options.MaxSeries
+	maxGroups, maxSeries, maxBytes := s.options.MaxGroups, s.options.MaxSeries, s.options.MaxBytes
 	switch total := s.counts.Series + s.counts.Owed + c.counts.Series + c.counts.Owed; {
 	case maxGroups > 0 && c.create && s.counts.Groups >= maxGroups:
-		return &LimitError{"max_groups", maxGroups, fmt.Sprintf("the push makes a new group, and %d groups are held", s.counts.Groups)}
+		return &LimitError{"max_groups", int64(maxGroups), fmt.Sprintf("the push makes a new group, and %d groups are held", s.counts.Groups)}
 	case maxSeries > 0 && c.counts.Series > 0 && s.counts.Series+c.counts.Series > maxSeries:
-		return &LimitError{"max_series", maxSeries, fmt.Sprintf(
+		return &LimitError{"max_series", int64(maxSeries), fmt.Sprintf(
 			"the push has %d series more than what it replaces, and %d series are held", c.counts.Series, s.counts.Series)}
 	case maxSeries > 0 && len(c.fresh) > 0 && total > 2*maxSeries:
-		return &LimitError{"max_series", maxSeries, fmt.Sprintf(
+		return &LimitError{"max_series", int64(maxSeries), fmt.Sprintf(
 			"the push replaces series by others, and the stale markers of %d series have not been accepted downstream", s.counts.Owed)}
+	case maxBytes > 0 && c.counts.Size > 0 && s.counts.Size+c.counts.Size > maxBytes:
+		return &LimitError{"max_bytes", maxBytes, fmt.Sprintf(
+			"the push takes %d bytes more than what it replaces, and %d bytes are held", c.counts.Size, s.counts.Size)}
+	case maxBytes > 0 && len(c.fresh) > 0 && s.counts.Size+s.counts.OwedSize > 2*maxBytes:
+		return &LimitError{"max_bytes", maxBytes, fmt.Sprintf(
+			"the push replaces series by others, and the stale markers that have not been accepted downstream take %d bytes", s.counts.OwedSize)}
 	}
 	return nil
 }
@@ -125,17 +133,19 @@ func (s *Store) add(counts Counts) {
 	s.counts.Groups += counts.Groups
 	s.counts.Series += counts.Series
 	s.counts.Owed += counts.Owed
+	s.counts.Size += counts.Size
+	s.counts.OwedSize += counts.OwedSize
 }
 
 // rise is by how much a change makes counts larger, which counts from when it is claimed. What it makes smaller counts once
 // it is shown: the room must not be another's while the change may fail still.
 func (c Counts) rise() Counts {
-	return Counts{Groups: max(0, c.Groups), Series: max(0, c.Series), Owed: max(0, c.Owed)}
+	return Counts{Groups: max(0, c.Groups), Series: max(0, c.Series), Owed: max(0, c.Owed), Size: max(0, c.Size)}
 }
 
 // fall is by how much a change makes counts smaller.
 func (c Counts) fall() Counts {
-	return Counts{Groups: min(0, c.Groups), Series: min(0, c.Series), Owed: min(0, c.Owed)}
+	return Counts{Groups: min(0, c.Groups), Series: min(0, c.Series), Owed: min(0, c.Owed), Size: min(0, c.Size)}
 }
 
 // unclaim takes a claim back.
@@ -144,7 +154,7 @@ func (s *Store) unclaim(c *change) {
 	defer s.mu.Unlock()
 	s.disown(c.fresh)
 	rise := c.counts.rise()
-	s.add(Counts{Groups: -rise.Groups, Series: -rise.Series, Owed: -rise.Owed})
+	s.add(Counts{Groups: -rise.Groups, Series: -rise.Series, Owed: -rise.Owed, Size: -rise.Size})
 }
 
 // free gives up series whose markers were accepted.

@@ -36,7 +36,7 @@ func collides(name string, owner *Family) error {
 // LimitError tells which limit on what is held a change exceeds.
 type LimitError struct {
 	Limit string // the name of the setting
-	Max   int
+	Max   int64
 	what  string
 }
 

@@ -84,7 +84,7 @@ func (r *recount) group(g *group) {
 		}
 		ending += len(owed.series)
 		r.counts.Owed += len(owed.series)
-		r.counts.Size += owed.size()
+		r.counts.OwedSize += owed.size()
 		r.content(g, owed)
 	}
 	if ending != len(g.ending) {

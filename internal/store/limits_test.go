@@ -149,3 +149,46 @@ func TestOwedIsBounded(t *testing.T) {
 	}
 	assert.Greater(t, refused, 50)
 }
+
+// TestBytesAreBounded holds as many bytes as one group takes, and what is owed besides until it is as much once more.
+func TestBytesAreBounded(t *testing.T) {
+	t.Parallel()
+	measured := store.New(options())
+	require.NoError(t, do(t, measured, 1, "PUT job/a p q"))
+	one := measured.Counts().Size
+	require.Positive(t, one)
+	o := options()
+	o.MaxBytes = one
+	s := store.New(o)
+	require.NoError(t, do(t, s, 1, "PUT job/a p q"))
+	refused := func(step, want string) {
+		t.Helper()
+		held := stateOf(t, s)
+		var limit *store.LimitError
+		require.ErrorAs(t, do(t, s, 2, step), &limit, step)
+		assert.Equal(t, fmt.Sprintf(want, one), limit.Error())
+		assert.Equal(t, held, stateOf(t, s), "nothing has changed")
+	}
+	refused("PUT job/b r", fmt.Sprintf("the push takes %d bytes more than what it replaces, and %%[1]d bytes are held; the limit groups::max_bytes is %%[1]d",
+		sizeOf(t, "PUT job/b r")))
+	require.NoError(t, do(t, s, 2, "PUT job/a r s"), "it is no larger than what it replaces")
+	refused("POST job/a ttt", fmt.Sprintf("the push takes %d bytes more than what it replaces, and %d bytes are held; the limit groups::max_bytes is %%d",
+		sizeOf(t, "PUT job/a ttt"), s.Counts().Size))
+	for i := range 10 {
+		if err := do(t, s, 3+i, fmt.Sprintf("PUT job/a %c %c", 'a'+2*i, 'b'+2*i)); err != nil {
+			require.ErrorContains(t, err, "the push replaces series by others, and the stale markers that have not been accepted downstream take ")
+			require.NoError(t, do(t, s, 20, "DELETE job/a"), "which is never refused")
+			requireSound(t, s)
+			return
+		}
+	}
+	assert.Fail(t, "what is owed is not bounded")
+}
+
+// sizeOf is what a push takes by itself.
+func sizeOf(t *testing.T, step string) int64 {
+	t.Helper()
+	s := store.New(options())
+	require.NoError(t, do(t, s, 1, step))
+	return s.Counts().Size
+}

@@ -249,8 +249,10 @@ func (s *Store) adopt(g *group) {
 			g.times = times
 		}
 	}
-	maps.DeleteFunc(g.families, func(_ string, f *Family) bool { return !s.adoptContent(g, &f.content, &s.counts.Series) })
-	g.owed = slices.DeleteFunc(g.owed, func(owed *content) bool { return !s.adoptContent(g, owed, &s.counts.Owed) })
+	maps.DeleteFunc(g.families, func(_ string, f *Family) bool {
+		return !s.adoptContent(g, &f.content, &s.counts.Series, &s.counts.Size)
+	})
+	g.owed = slices.DeleteFunc(g.owed, func(owed *content) bool { return !s.adoptContent(g, owed, &s.counts.Owed, &s.counts.OwedSize) })
 	for _, owed := range g.owed {
 		g.owe(owed)
 	}
@@ -260,14 +262,14 @@ func (s *Store) adopt(g *group) {
 }
 
 // adoptContent counts what was in a slot of the group, or leaves it out if one of its series is held already.
-func (s *Store) adoptContent(g *group, c *content, count *int) bool {
+func (s *Store) adoptContent(g *group, c *content, count *int, size *int64) bool {
 	if !s.own(g, c) {
 		g.slots.lose(c.slot)
 		s.storage.failed(Corrupt, fmt.Errorf("%s: %w", slotName(g.number, c.slot), errHeld))
 		return false
 	}
 	*count += len(c.series)
-	s.size.Add(c.size())
+	*size += c.size()
 	return true
 }
 

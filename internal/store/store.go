@@ -23,7 +23,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -38,6 +37,9 @@ type Options struct {
 	// MaxGroups bounds the groups, MaxSeries the series that they hold as Prometheus counts them, without the push times;
 	// and no push makes them more than twice as many together with those that are owed a marker. 0 means no limit.
 	MaxGroups, MaxSeries int
+	// MaxBytes bounds the bytes that families are held in; and no push that brings series is taken when they are twice as many
+	// together with the markers that are owed. 0 means no limit.
+	MaxBytes int64
 	// TTL is the time after its last push that a group expires; 0 means never.
 	TTL time.Duration
 	// Scope is the name of the scope whose metrics have no scope labels.
@@ -68,8 +70,6 @@ type Store struct {
 	// pushes lists the groups by the time of their last push, if they are to expire.
 	pushes list.List
 	counts Counts
-
-	size atomic.Int64
 }
 
 // ends is how many times of markers are remembered: who takes over a series must not write before its end.
@@ -81,8 +81,8 @@ type Counts struct {
 	Groups, Series int
 	// Owed are series whose stale marker has not been accepted yet.
 	Owed int
-	// Size is in bytes.
-	Size int64
+	// Size is that of the families that are held, and OwedSize that of the markers, in bytes.
+	Size, OwedSize int64
 }
 
 // group is a group that lives, or one that has been deleted and still owes markers.
@@ -134,9 +134,7 @@ func (s *Store) find(key groupingkey.Key) *group {
 func (s *Store) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	counts := s.counts
-	counts.Size = s.size.Load()
-	return counts
+	return s.counts
 }
 
 // Snapshot is a group as it was at one moment.
