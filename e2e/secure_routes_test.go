@@ -194,6 +194,52 @@ func TestNoSecretInTheLog(t *testing.T) {
 	}
 }
 
+// TestBackendsSecretIsKept gives exporters a password and a token in the URL of a backend that is away. Neither the answer nor what
+// the receiver logs shows them; an exporter's own log does.
+func TestBackendsSecretIsKept(t *testing.T) {
+	t.Parallel()
+	const secret = "hunter2"
+	url := "http://user:" + secret + "@" + freeEndpoint(t) + "/write?token=" + secret
+	otlp := []string{"exporters::otlp_http::metrics_endpoint: " + url}
+	for _, tc := range []struct {
+		name   string
+		set    []string
+		status int
+		logged string
+	}{
+		{"otlp_http", otlp, http.StatusServiceUnavailable, "Push refused"},
+		{"groups before otlp_http", append(otlp, "receivers::pushgateway::groups: {}"), http.StatusOK, "What groups hold was refused downstream"},
+		{"prometheus_remote_write", []string{
+			"exporters::prometheus_remote_write: {endpoint: '" + url + "', remote_write_queue: {enabled: false}, retry_on_failure: {enabled: false}}",
+			"service::pipelines::metrics::exporters: [prometheus_remote_write]",
+		}, http.StatusServiceUnavailable, "Push refused"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := startCollector(t, settings{
+				config: "testdata/overload.yaml",
+				set:    append(tc.set, "extensions::pprof::endpoint: "+freeEndpoint(t)),
+				env:    map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1"},
+			})
+			got := put(t, c.url, "j", []byte("a 1\n"))
+			assert.Equal(t, tc.status, got.status, got.body)
+			assert.NotContains(t, got.body, secret)
+			if tc.status != http.StatusOK {
+				assert.Contains(t, got.body, "connection refused", "the rest of the reason stays")
+			}
+			c.stop(t)
+			logged := false
+			for line := range strings.Lines(c.output.String()) {
+				if strings.Contains(line, `"otelcol.component.kind": "receiver"`) {
+					logged = logged || strings.Contains(line, tc.logged)
+					assert.NotContains(t, line, secret)
+				}
+			}
+			assert.True(t, logged, "%s", c.output)
+		})
+	}
+}
+
 // TestDefaultEndpointIsLocal starts the receiver without an endpoint. Whether the port is free or not, the log names the address.
 func TestDefaultEndpointIsLocal(t *testing.T) {
 	t.Parallel()

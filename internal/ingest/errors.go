@@ -5,6 +5,7 @@ package ingest
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -48,7 +49,23 @@ func Refuse(reason Reason, err error) *Refusal {
 }
 
 // Error is what the person who pushed is told, cut at maxText bytes.
-func (r *Refusal) Error() string { return cut(r.Err.Error()) }
+func (r *Refusal) Error() string {
+	text := r.Err.Error()
+	switch r.Reason {
+	case ReasonStorage, ReasonUnavailable, ReasonExhausted, ReasonPermanent:
+		text = withoutURLs(text) // These are the words of other components, the rest are the receiver's own.
+	}
+	return cut(text)
+}
+
+// aURL is anything with a scheme: up to the quote if it is quoted, as net/http does, otherwise up to a blank, less what
+// belongs to the sentence.
+var aURL = regexp.MustCompile(`"[a-zA-Z][a-zA-Z0-9+.-]*://(?s:\\.|[^"\\])*"|` +
+	`[a-zA-Z][a-zA-Z0-9+.-]*://(?s:\\.|[^\s"\\])*(?s:\\.|[^\s"\\:,;.)])`)
+
+// withoutURLs takes the URLs out of the text of another component's error. The URL of a backend can have its password or
+// token in it, wherever it was wrapped and quoted on its way here, and the pusher must not learn that.
+func withoutURLs(text string) string { return aURL.ReplaceAllLiteralString(text, "(URL)") }
 
 // maxText bounds what an answer or a log line quotes of a push, in bytes: the token at fault may be as large as the body.
 const maxText = 4096

@@ -62,7 +62,7 @@ func (t *telemetry) storageFailed(operation string, err error) {
 		attribute.String("operation", operation)))
 	suppressed, ok := t.allowLog("storage "+operation, time.Now())
 	if ok || operation == string(store.Corrupt) {
-		t.logger.Error("The storage of groups failed", zap.String("operation", operation), zap.Error(err),
+		t.logger.Error("The storage of groups failed", zap.String("operation", operation), zap.String("error", withoutURLs(err.Error())),
 			zap.Int("failed_since_last_log", suppressed))
 	}
 }
