@@ -138,6 +138,10 @@ func TestClientsWithCredentials(t *testing.T) {
 			"python_auth": script("python/auth.py"),
 			"node_auth":   script("node/auth.js"),
 			"curl_auth":   script("shell/curl-auth.sh", "curl"),
+			// These send no password before they are asked for one.
+			"python_challenge": script("python/challenge.py"),
+			"curl_anyauth":     script("shell/curl-anyauth.sh", "curl"),
+			"wget_auth":        script("shell/wget-auth.sh", "wget"),
 		}},
 		{"bearertokenauth", "extensions::bearertokenauth::token: " + token, map[string]client{
 			"go_bearer":     golang("go_bearer", addWithToken),

@@ -67,11 +67,11 @@ func TestAuthenticationOnEveryRoute(t *testing.T) {
 		return "Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
 	}
 	for _, tc := range []struct {
-		authenticator, right string
-		wrong                []string
+		authenticator, right, challenge string
+		wrong                           []string
 	}{
-		{"basicauth", basic("team-a", password), []string{"", basic("team-a", "guess"), basic("team-b", password), "Basic", "Basic %%%", "Bearer " + token}},
-		{"bearertokenauth", "Bearer " + token, []string{"", "Bearer guess", "Bearer", "Bearer " + token + "x", "Bearer " + token[:5], basic("team-a", password)}},
+		{"basicauth", basic("team-a", password), `Basic realm="pushgateway"`, []string{"", basic("team-a", "guess"), basic("team-b", password), "Basic", "Basic %%%", "Bearer " + token}},
+		{"bearertokenauth", "Bearer " + token, `Bearer realm="pushgateway"`, []string{"", "Bearer guess", "Bearer", "Bearer " + token + "x", "Bearer " + token[:5], basic("team-a", password)}},
 	} {
 		t.Run(tc.authenticator, func(t *testing.T) {
 			t.Parallel()
@@ -80,6 +80,7 @@ func TestAuthenticationOnEveryRoute(t *testing.T) {
 				for _, wrong := range tc.wrong {
 					got := authorized(t, http.DefaultClient, c.url, r.method, r.path, wrong)
 					assert.Equal(t, http.StatusUnauthorized, got.status, "%s %s with %q", r.method, r.path, wrong)
+					assert.Equal(t, tc.challenge, got.header.Get("WWW-Authenticate"), "%s %s with %q", r.method, r.path, wrong)
 					assert.NotContains(t, got.body, token)
 				}
 				got := authorized(t, http.DefaultClient, c.url, r.method, r.path, tc.right)

@@ -51,7 +51,7 @@ func (h *handler) refuseUndecoded(w http.ResponseWriter, r *http.Request, text s
 	coding := r.Header.Get("Content-Encoding")
 	switch {
 	case status == http.StatusUnauthorized:
-		h.refuse(w, r, refuseUnauthorized())
+		h.refuse(w, r, refuseUnauthorized(h.authenticator))
 	case !slices.Contains(h.codings, coding):
 		h.refuse(w, r, refuseCoding(coding, h.codings))
 	case text == new(http.MaxBytesError).Error():

@@ -15,6 +15,8 @@ import (
 	"net/http"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
+
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
@@ -69,6 +71,8 @@ type handler struct {
 	started     time.Time
 	reads       chan struct{} // of those that read all groups
 	cors        bool          // confighttp tells which origins may read
+
+	authenticator component.Type // of confighttp's auth; the zero type if nobody is asked
 }
 
 // ServeHTTP serves a request whose body is being decompressed already.

@@ -41,6 +41,9 @@ func NewServer(
 		reads:       make(chan struct{}, maxReads),
 		cors:        config.CORS.HasValue(),
 	}
+	if config.Auth.HasValue() {
+		h.authenticator = config.Auth.Get().Config.AuthenticatorID.Type()
+	}
 	h.routes = h.table()
 	server, err := config.ToServer(ctx, extensions, telemetry, h,
 		append(h.decoders(), confighttp.WithErrorHandler(h.refuseUndecoded))...)

@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"go.opentelemetry.io/collector/component"
+
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
@@ -84,14 +86,34 @@ type withHeader struct{ name, value, text string }
 func (e *withHeader) Error() string { return e.text }
 
 var (
-	errNotFound     = errors.New("404 page not found")
-	errUnauthorized = errors.New(http.StatusText(http.StatusUnauthorized))
-	errSlow         = errors.New("the body did not arrive within read_timeout; nothing of it was taken")
+	errNotFound = errors.New("404 page not found")
+	errSlow     = errors.New("the body did not arrive within read_timeout; nothing of it was taken")
 )
 
 func refuseNotFound() error { return ingest.Refuse(ingest.ReasonPath, errNotFound) }
 
-func refuseUnauthorized() error { return ingest.Refuse(ingest.ReasonAuth, errUnauthorized) }
+// schemes is what the authenticators ask for, by their type: none of them tells. Others may ask for anything, so nothing is
+// claimed for them.
+var schemes = map[string]string{
+	"basicauth":         "Basic",
+	"basic_auth":        "Basic",
+	"bearertokenauth":   "Bearer",
+	"bearer_token_auth": "Bearer",
+	"oidc":              "Bearer",
+}
+
+// realm follows the scheme. A Pushgateway leaves it out, but RFC 7617 demands it, and Python's HTTPBasicAuthHandler waits for it.
+const realm = ` realm="pushgateway"`
+
+// refuseUnauthorized tells how to authenticate, as RFC 9110, section 15.5.2, wants it: wget, curl --anyauth and others
+// send no password before they are asked for one.
+func refuseUnauthorized(authenticator component.Type) error {
+	text := http.StatusText(http.StatusUnauthorized)
+	if scheme, ok := schemes[authenticator.String()]; ok {
+		return ingest.Refuse(ingest.ReasonAuth, &withHeader{"WWW-Authenticate", scheme + realm, text})
+	}
+	return ingest.Refuse(ingest.ReasonAuth, errors.New(text))
+}
 
 // refuseMethod says for DELETE what a Pushgateway need not say: a client that deletes relies on a memory that is not here.
 func refuseMethod(r route, method string) error {

@@ -46,10 +46,15 @@ func (authenticator) Authenticate(ctx context.Context, sources map[string][]stri
 
 var _ extensionauth.Server = authenticator{}
 
-func authenticating(s *setup) {
-	id := component.MustNewID("test")
-	s.extensions = map[component.ID]component.Component{id: authenticator{}}
-	s.config.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: id}})
+func authenticating(s *setup) { authenticatingBy("test")(s) }
+
+// authenticatingBy asks an authenticator of that type.
+func authenticatingBy(kind string) func(*setup) {
+	return func(s *setup) {
+		id := component.MustNewIDWithName(kind, "name")
+		s.extensions = map[component.ID]component.Component{id: authenticator{}}
+		s.config.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: id}})
+	}
 }
 
 func TestAuthentication(t *testing.T) {
@@ -63,6 +68,32 @@ func TestAuthentication(t *testing.T) {
 	assert.Empty(t, s.pushed())
 	assert.Equal(t, http.StatusOK, s.do(t, "PUT", "/metrics/job/j", "a 1\n", "Authorization: x").status)
 	assert.Equal(t, map[string]int64{"PUT none auth": 2, "PUT text accepted": 1}, s.outcomes(t))
+}
+
+func TestAuthenticationIsAskedFor(t *testing.T) {
+	t.Parallel()
+	for authenticator, want := range map[string][]string{
+		"basicauth":         {`Basic realm="pushgateway"`},
+		"basic_auth":        {`Basic realm="pushgateway"`},
+		"bearertokenauth":   {`Bearer realm="pushgateway"`},
+		"bearer_token_auth": {`Bearer realm="pushgateway"`},
+		"oidc":              {`Bearer realm="pushgateway"`},
+		"one_of_tomorrow":   nil,
+	} {
+		t.Run(authenticator, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, authenticatingBy(authenticator))
+			for _, target := range []string{"/metrics/job/j", "/-/ready", "/nothing"} {
+				got := s.do(t, "PUT", target, "a 1\n")
+				assert.Equal(t, http.StatusUnauthorized, got.status)
+				assert.Equal(t, "Unauthorized\n", got.body)
+				assert.Equal(t, want, got.header.Values("WWW-Authenticate"), target)
+			}
+			got := s.do(t, "PUT", "/metrics/job/j", "a 1\n", "Authorization: x")
+			assert.Equal(t, http.StatusOK, got.status)
+			assert.Empty(t, got.header.Values("WWW-Authenticate"))
+		})
+	}
 }
 
 func TestUnknownAuthenticator(t *testing.T) {
