@@ -106,7 +106,8 @@ func parseLabel(name, value string, utf8Names bool) (Label, error) {
 	return label, nil
 }
 
-// lastOfEachName sorts the labels by name and keeps of those with one name the last, in place.
+// lastOfEachName sorts the labels by name and keeps of those with one name the last. What is kept holds no memory of those that
+// are not: a key lives as long as its push, and a path can name one label a quarter of a million times.
 func lastOfEachName(labels []Label) []Label {
 	if len(labels) == 0 {
 		return nil
@@ -118,7 +119,10 @@ func lastOfEachName(labels []Label) []Label {
 			kept = append(kept, l)
 		}
 	}
-	return slices.Clip(kept)
+	if len(kept) < cap(kept) {
+		return slices.Clone(kept)
+	}
+	return kept
 }
 
 // check refuses the keys with which a push would poison a Pushgateway.

@@ -209,6 +209,21 @@ func TestParseLongPaths(t *testing.T) {
 	}
 }
 
+// What a key has no use for must not stay with it.
+func TestParsedKeyHoldsNothingElse(t *testing.T) {
+	t.Parallel()
+	for name, path := range map[string]string{
+		"one name":  "job/j" + strings.Repeat("/a/b", 100_000),
+		"two names": "job/j" + strings.Repeat("/a/b/c/d", 100_000),
+		"job":       "job/j/a/b" + strings.Repeat("/job/j", 100_000),
+	} {
+		got, ok, err := groupingkey.Parse(path, false)
+		require.NoError(t, err, name)
+		assert.True(t, ok, name)
+		assert.LessOrEqual(t, cap(got.Labels), 2, name)
+	}
+}
+
 func manyNames(n int) string {
 	var b strings.Builder
 	for i := range n {

@@ -28,10 +28,20 @@ type buffer struct {
 	bytes    []byte
 	inFlight *ingest.InFlight
 	reserved int64
+	beside   int64 // what is reserved for other than the body, and given back with it
 }
 
 func newBuffer(inFlight *ingest.InFlight) *buffer {
 	return &buffer{bytes: *buffers.Get().(*[]byte), inFlight: inFlight}
+}
+
+// reserveBeside takes room for n bytes that the push needs beside its body.
+func (b *buffer) reserveBeside(n int64) error {
+	if err := b.inFlight.Reserve(n); err != nil {
+		return err
+	}
+	b.beside += n
+	return nil
 }
 
 // readAll reads to the end. A body that ends early gives an error, never a shorter body.
@@ -57,12 +67,12 @@ func (b *buffer) grow() error {
 	step := min(max(b.reserved, firstStep), maxStep)
 	if b.inFlight.Reserve(step) != nil {
 		// The limiter knows the steps alone. Asked for the whole, it tells what can never fit from what finds no room now.
-		whole := b.reserved + step
+		reserved, beside := b.reserved, b.beside
 		b.release()
-		if err := b.inFlight.Reserve(whole); err != nil {
+		if err := b.inFlight.Reserve(beside + reserved + step); err != nil {
 			return err
 		}
-		b.reserved = whole - step
+		b.reserved, b.beside = reserved, beside
 	}
 	b.reserved += step
 	b.bytes = slices.Grow(b.bytes, int(step))
@@ -70,8 +80,8 @@ func (b *buffer) grow() error {
 }
 
 func (b *buffer) release() {
-	b.inFlight.Release(b.reserved)
-	b.reserved = 0
+	b.inFlight.Release(b.reserved + b.beside)
+	b.reserved, b.beside = 0, 0
 }
 
 // free gives the room back. The bytes must not be used any more.

@@ -18,6 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
 )
 
 func TestBodies(t *testing.T) {
@@ -143,6 +144,63 @@ func TestBodyThatCanNeverFit(t *testing.T) {
 	assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
 	assert.Contains(t, got.body, "more than limits::in_flight_bytes (10000) allows")
 	assert.Empty(t, got.header.Get("Retry-After"))
+}
+
+// A path can name many labels before a byte of the body is there, so they count too; those of a usual key do not.
+func TestKeyIsReservedBeforeTheBody(t *testing.T) {
+	t.Parallel()
+	const limit = 100_000
+	for _, tt := range []struct {
+		name     string
+		labels   int
+		reserved int64
+		status   int
+		text     string
+	}{
+		{"no label", 0, 0, http.StatusBadRequest, "unexpected EOF"},
+		{"a usual key", 100, 0, http.StatusBadRequest, "unexpected EOF"},
+		{"many labels", 1000, 4004, http.StatusBadRequest, "unexpected EOF"},
+		{"more than fit", 25_001, 0, http.StatusRequestEntityTooLarge, "more than limits::in_flight_bytes (100000) allows"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			limiter := ingest.NewInFlight(limit)
+			s := serve(t, func(s *setup) { s.options.InFlight = limiter })
+			conn, err := net.Dial("tcp", s.address)
+			require.NoError(t, err)
+			defer conn.Close()
+			target := "/metrics/job/j" + strings.Repeat("/a/b", tt.labels)
+			_, err = io.WriteString(conn, request("PUT", target, []string{"Content-Length: 1000"}, "a"))
+			require.NoError(t, err)
+			if tt.status != http.StatusRequestEntityTooLarge {
+				const firstBytes = 512
+				assert.Eventually(t, func() bool { return limiter.Bytes() == tt.reserved+firstBytes }, waitAtMost, tick)
+			}
+			require.NoError(t, conn.(*net.TCPConn).CloseWrite())
+			got := answerOn(t, conn, "PUT")
+			assert.Equal(t, tt.status, got.status)
+			assert.Contains(t, got.body, tt.text)
+			assert.Zero(t, limiter.Bytes())
+		})
+	}
+}
+
+// Who needs more than there is, key and body together, is not told to try again.
+func TestKeyAndBodyThatCanNeverFit(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(10_000))
+	got := s.do(t, "PUT", "/metrics/job/j"+strings.Repeat("/a/b", 1500), strings.Repeat("x", 5000))
+	assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	assert.Contains(t, got.body, "the push needs at least 10100 bytes, more than limits::in_flight_bytes (10000) allows")
+}
+
+// A DELETE has no body, but waits for its turn.
+func TestKeyOfADeleteIsReserved(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(10_000), func(s *setup) { s.options.Groups = &pushhttp.GroupOptions{} })
+	got := s.do(t, "DELETE", "/metrics/job/j"+strings.Repeat("/a/b", 3000), "")
+	assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	assert.Equal(t, map[string]int64{"DELETE none too_large": 1}, s.outcomes(t))
 }
 
 // A body that does not arrive is told what was waited for, and no addresses, wherever the waiting is done.

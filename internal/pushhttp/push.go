@@ -26,8 +26,14 @@ func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// takePush hands the push on. What the body takes is reserved while it is read and given back when the push is done.
+// takePush hands the push on. What the key takes is reserved before the path is parsed and what the body takes while it is read;
+// both are given back when the push is done.
 func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.Request, path string) error {
+	body := newBuffer(h.options.InFlight)
+	defer body.free()
+	if err := body.reserveBeside(keyRoom(path)); err != nil {
+		return err
+	}
 	key, err := h.groupingKey(o, path)
 	if err != nil {
 		return err
@@ -37,15 +43,27 @@ func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.R
 	if r.ContentLength > h.maxBodySize {
 		return refuseLength(h.maxBodySize, r.ContentLength)
 	}
-	body := newBuffer(h.options.InFlight)
-	defer body.free()
 	if err := body.readAll(r.Body); err != nil {
 		return refuseBody(err)
 	}
 	o.Size(int64(len(body.bytes)))
 	return h.ingest.Push(ctx, o, ingest.Request{
-		Key: key, Format: format, Body: body.bytes, Reserved: body.reserved, Replace: r.Method == http.MethodPut,
+		Key: key, Format: format, Body: body.bytes, Reserved: body.reserved + body.beside, Replace: r.Method == http.MethodPut,
 	})
+}
+
+// labelRoom is what each label of a key counts for, its job among them, in bytes: an eighth of the memory that it takes, as with
+// all that is no body. Its strings are those of the path.
+const labelRoom = 4
+
+// keyRoom is what the key of a path counts for. A usual key is small beside what the connection takes, and counts for nothing:
+// only a path that was made for it holds megabytes while its body keeps everybody waiting.
+func keyRoom(path string) int64 {
+	room := labelRoom * int64(strings.Count(path, "/")/2)
+	if room <= firstStep {
+		return 0
+	}
+	return room
 }
 
 // groupingKey reads the key from the path of a push route.
