@@ -20,33 +20,44 @@ import urllib.parse
 import urllib.request
 
 LEGACY = re.compile(r'[a-zA-Z_:][a-zA-Z0-9_:]*')
+LEGACY_LABEL = re.compile(r'[a-zA-Z_][a-zA-Z0-9_]*')
 PUSH_TIMES = ('push_time_seconds', 'push_failure_time_seconds')
 
 
 def main(old, new):
     held = [group['labels'] for group in groups(new)]
+    utf8 = takes_utf8(new)
     carried, problems = 0, 0
     for group in groups(old):
         key = group.pop('labels')
         if key in held:
             print(f'{key}: the receiver has this group already', file=sys.stderr)
             continue
-        body, left_out = exposition(group, key)
-        for name, reason in left_out:
-            print(f'{key}: {name} is not carried over: {reason}', file=sys.stderr)
         try:
-            request(new + path(key), method='PUT', data=body.encode())
+            body, left_out = exposition(group, key)
+            for name, reason in left_out:
+                problems += 1
+                print(f'{key}: {name} is not carried over: {reason}', file=sys.stderr)
+            request(new + path(key, utf8), method='PUT', data=body.encode())
             carried += 1
         except urllib.error.HTTPError as refusal:
-            left_out.append(key)
+            problems += 1
             print(f'{key}: {refusal}: {refusal.read().decode().strip()}', file=sys.stderr)
-        problems += len(left_out)
+        except Exception as failure:  # Whatever it is, it must not keep the other groups from being carried over.
+            problems += 1
+            print(f'{key}: {failure}', file=sys.stderr)
     print(f'{carried} groups were carried over, {problems} problems')
     return 1 if problems else 0
 
 
 def groups(url):
     return json.load(request(url + '/api/v1/metrics'))['data']
+
+
+def takes_utf8(url):
+    """Whether names in a path may be escaped. Where they may not, an escaped name would be taken for the name itself."""
+    flags = json.load(request(url + '/api/v1/status'))['data']['flags']
+    return flags.get('push.enable-utf8-names') == 'true'
 
 
 def request(url, **kwargs):
@@ -60,13 +71,30 @@ def request(url, **kwargs):
     return urllib.request.urlopen(r, timeout=60)
 
 
-def path(key):
+def path(key, utf8):
     """The group's path, with all values in base64, which can hold any value; "=" is an empty one."""
     def element(name):
         value = base64.urlsafe_b64encode(key[name].encode()).decode() or '='
-        return f'{name}@base64/{value}'
+        return f'{in_path(name, utf8)}@base64/{value}'
     others = sorted(name for name in key if name != 'job')
     return '/metrics/' + '/'.join(element(name) for name in ['job'] + others)
+
+
+def in_path(name, utf8):
+    """The name of a label as a Pushgateway reads it from a path: beyond letters, digits and _, escaped behind U__."""
+    if LEGACY_LABEL.fullmatch(name) and not (utf8 and name.startswith('U__')):
+        return name
+    if not utf8:
+        raise ValueError(f'a group with the label {name!r} takes the receiver\'s utf8_names: true')
+    return urllib.parse.quote('U__' + ''.join(map(escape, name)))
+
+
+def escape(character):
+    if character == '_':
+        return '__'
+    if character.isascii() and character.isalnum() or ord(character) > 0xfffff:  # Longer escapes are not read back.
+        return character
+    return f'_{ord(character):x}_'
 
 
 def exposition(group, key):
@@ -116,14 +144,14 @@ WRITERS = {'COUNTER': single, 'GAUGE': single, 'UNTYPED': single, 'HISTOGRAM': h
 
 def sample(name, labels, value):
     """One line. Names beyond letters, digits and _ are quoted, which takes the receiver's utf8_names: true."""
-    pairs = [f'{quoted(n)}="{escaped(v, quotes=True)}"' for n, v in sorted(labels.items())]
+    pairs = [f'{quoted(n, LEGACY_LABEL)}="{escaped(v, quotes=True)}"' for n, v in sorted(labels.items())]
     if LEGACY.fullmatch(name):
         return f'{name}{{{",".join(pairs)}}} {value}'
     return f'{{{",".join([quoted(name)] + pairs)}}} {value}'
 
 
-def quoted(name):
-    return name if LEGACY.fullmatch(name) else f'"{escaped(name, quotes=True)}"'
+def quoted(name, legacy=LEGACY):
+    return name if legacy.fullmatch(name) else f'"{escaped(name, quotes=True)}"'
 
 
 def escaped(text, quotes=False):

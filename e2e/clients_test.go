@@ -217,15 +217,15 @@ func seriesOf(t *testing.T, page, job string) map[string]float64 {
 	return series
 }
 
-// startPushgateway starts a real Pushgateway and returns its URL and what stops it before the test is over.
-func startPushgateway(t *testing.T) (string, func()) {
+// startPushgateway starts a real Pushgateway, with further flags, and returns its URL and what stops it before the test is over.
+func startPushgateway(t *testing.T, flags ...string) (string, func()) {
 	t.Helper()
 	path, err := filepath.Abs("../.tools/pushgateway")
 	require.NoError(t, err)
 	require.FileExists(t, path, "build it first: make e2e does")
 	endpoint := freeEndpoint(t)
 	log := &output{}
-	cmd := exec.Command(path, "--web.listen-address="+endpoint)
+	cmd := exec.Command(path, append(flags, "--web.listen-address="+endpoint)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())
 	stop := sync.OnceFunc(func() {

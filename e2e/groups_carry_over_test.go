@@ -60,6 +60,50 @@ func TestCarryOver(t *testing.T) {
 	})
 }
 
+// TestCarryOverUTF8Names carries groups over whose labels have names of any characters. Where the receiver does not take them,
+// they are named and the others are carried over all the same.
+func TestCarryOverUTF8Names(t *testing.T) {
+	t.Parallel()
+	if _, err := exec.LookPath("python3"); err != nil {
+		t.Skip("python3 is not installed and make clients could not install it")
+	}
+	gateway, _ := startPushgateway(t, "--push.enable-utf8-names")
+	for _, path := range []string{
+		"job/a/gr%C3%B6%C3%9Fe/xl", "job/b/U__a_2f_b.c/1", "job/c/U___55_____d/2", "job/d/%F0%9F%98%80%20x/3", "job/e/_f_/4", "job/f",
+	} {
+		status, answer := send(t, http.MethodPut, gateway+"/metrics/"+path, "rows 1\n")
+		require.Equal(t, http.StatusOK, status, answer)
+	}
+	want := ofPushes(shown(t, gateway+"/metrics"))
+	require.Len(t, want, 6)
+	for _, tc := range []struct {
+		name, utf8Names, printed string
+		carried                  int
+	}{
+		{"taken", "true", "6 groups were carried over, 0 problems", 6},
+		{"not taken", "false", "3 groups were carried over, 3 problems", 3},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			t.Parallel()
+			c := startCollector(t, settings{
+				config: "testdata/overload.yaml",
+				set: []string{
+					"receivers::pushgateway: {groups: {}, utf8_names: " + tc.utf8Names + "}", "extensions::pprof::endpoint: " + freeEndpoint(t),
+				},
+				env: map[string]string{"OTLP_ENDPOINT": "http://127.0.0.1:1"},
+			})
+			out, err := run(t, "python3", "../docs/carry-over.py", gateway, c.url)
+			assert.Equal(t, tc.carried < len(want), err != nil, out)
+			assert.Contains(t, out, tc.printed)
+			got := ofPushes(shown(t, c.url+"/metrics"))
+			assert.Len(t, got, tc.carried)
+			for series, value := range got {
+				assert.Equal(t, want[series], value, series)
+			}
+		})
+	}
+}
+
 // fillPushgateway pushes groups with every type and with keys and values that are hard to spell.
 func fillPushgateway(t *testing.T, gateway string) {
 	t.Helper()
