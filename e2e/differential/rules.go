@@ -56,6 +56,7 @@ var notCompared = map[string]string{
 	"`WWW-Authenticate` of a 401":   "there is no authentication; the tests of pushhttp and of clients with credentials cover it",
 	"body size":                     "the requests are small; pushhttp's tests cover the limits",
 	"explicit timestamps":           "timestamps has its default, which is a Pushgateway's behavior; translate's tests cover the others",
+	"the quantile -0":               "no client has it, so no request either; translate's tests cover it",
 	"`push_time_seconds` in a body": "push_time_metrics is on, and both overwrite it",
 
 	"GET `/metrics`, `/api/v1/*`": "both are asked as one with the other pages that are not there",

@@ -38,6 +38,8 @@ func TestAccepted(t *testing.T) {
 		"SETTLE without owing":       {[]string{"PUT job/j a", "SETTLE job/j"}, []string{"job/j lives a"}},
 		"SETTLE":                     {[]string{"PUT job/j a", "PUT job/j b", "SETTLE job/j"}, []string{"job/j lives b"}},
 		"SETTLE of a deleted group":  {[]string{"PUT job/j a", "DELETE job/j", "SETTLE job/j"}, nil},
+		"SETTLE of -0":               {[]string{"PUT job/j h:-0,1 s|-0", "DELETE job/j", "SETTLE job/j"}, nil},
+		"SETTLE of -0 beside others": {[]string{"PUT job/j h:-0,1 s|-0,1", "PUT job/j h:1 s|1", "SETTLE job/j", "POST job/j h:-0,1 s|-0,1"}, []string{"job/j lives h s"}},
 		"settled series are free":    {[]string{"PUT job/j a{x=\"1\"}", "PUT job/j", "SETTLE job/j", "PUT job/j/x/1 a"}, []string{"job/j lives", "job/j/x/1 lives a"}},
 		"deleted series are free":    {[]string{"PUT job/j a{x=\"1\"}", "DELETE job/j", "SETTLE job/j", "PUT job/j/x/1 a"}, []string{"job/j/x/1 lives a"}},
 		"revived": {

@@ -51,6 +51,7 @@ func TestSeries(t *testing.T) {
 		"no count, nothing in the buckets":   {"job/j", "# TYPE h histogram\nh_bucket{le=\"1\"} 0\nh_sum 3\n", lines(`h_bucket{job="j",le="1"} 0`, `h_bucket{job="j",le="+Inf"} 0`, `h_sum{job="j"} 3`, `h_count{job="j"} 0`)},
 		"summary":                            {"job/j", "# TYPE s summary\ns{quantile=\"0.9\"} 2\ns{quantile=\"0.5\"} 1\ns_sum 3\ns_count 4\n", lines(`s{job="j",quantile="0.9"} 2`, `s{job="j",quantile="0.5"} 1`, `s_sum{job="j"} 3`, `s_count{job="j"} 4`)},
 		"summary without sum and count":      {"job/j", "# TYPE s summary\ns{quantile=\"0\"} NaN\n", lines(`s{job="j",quantile="0"} NaN`, `s_sum{job="j"} 0`, `s_count{job="j"} 0`)},
+		"quantile of -0":                     {"job/j", "# TYPE s summary\ns{quantile=\"-0\"} 1\n", lines(`s{job="j",quantile="0"} 1`, `s_sum{job="j"} 0`, `s_count{job="j"} 0`)},
 		"suffix of nobody":                   {"job/j", "# TYPE x summary\nx_sum 1\nx_bucket 2\ny_count 3\n", lines(`x_sum{job="j"} 1`, `x_count{job="j"} 0`, `x_bucket{job="j"} 2`, `y_count{job="j"} 3`)},
 		"UTF-8 names":                        {"job/j/U__a_2e_b/1", "{\"c.d\",\"e.f\"=\"2\"} 3\n", `c.d{a.b="1",e.f="2",job="j"} 3`},
 	} {

@@ -47,6 +47,7 @@ func TestRefusedText(t *testing.T) {
 		"same bucket":                    {"job/j", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"1.0\"} 1\nh_count 1\n", `collected metric "h_bucket" {instance="",job="j",le="1"} (line 2)` + before},
 		"same bucket at -0":              {"job/j", "# TYPE h histogram\nh_bucket{le=\"-0\"} 1\nh_bucket{le=\"0\"} 1\nh_bucket{le=\"-0\"} 1\n", `collected metric "h_bucket" {instance="",job="j",le="-0"} (line 2)` + before},
 		"same quantile":                  {"job/j", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.9\"} 1\ns{quantile=\".5\"} 1\n", `collected metric "s" {instance="",job="j",quantile="0.5"} (line 2)` + before},
+		"quantiles of -0 and 0":          {"job/j", "# TYPE s summary\ns{quantile=\"-0\"} 1\ns{quantile=\"0\"} 1\n", `collected metric "s" {instance="",job="j",quantile="0"} (line 2)` + before},
 		"le in the key":                  {"job/j/le/1", "# TYPE h histogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the histogram "h" need for themselves`},
 		"empty le in the key":            {"job/j/le/", "# TYPE h histogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the histogram "h" need for themselves`},
 		"le in the key, gauge histogram": {"job/j/le/1", "# TYPE h gaugehistogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the gauge histogram "h" need for themselves`},

@@ -15,7 +15,7 @@ import (
 func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) error {
 	t.quantiles = t.quantiles[:0]
 	for i := t.batch.Summaries[s.Complex].FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
-		t.quantiles = append(t.quantiles, t.batch.Quantiles[i].Quantile)
+		t.quantiles = append(t.quantiles, quantileOf(&t.batch.Quantiles[i]))
 	}
 	slices.SortFunc(t.quantiles, compareBounds)
 	for i := 1; i < len(t.quantiles); i++ {
@@ -25,6 +25,10 @@ func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) 
 	}
 	return nil
 }
+
+// quantileOf is a quantile as it can be handed on: 0 for -0. Protobuf leaves out a quantile that is 0, whatever its sign, so that
+// it comes back as 0, and the series of -0 would be another one once the point has been encoded.
+func quantileOf(q *exposition.Quantile) float64 { return q.Quantile + 0 }
 
 // buildSummary fills in a point of a summary. What was not pushed is 0, as a Pushgateway shows it. A summary whose sum is
 // a stale marker has ended as a whole.
@@ -42,7 +46,7 @@ func (t *translator) buildSummary(s *exposition.Series, dp pmetric.SummaryDataPo
 	dp.QuantileValues().EnsureCapacity(t.countQuantiles(v))
 	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
 		q := dp.QuantileValues().AppendEmpty()
-		q.SetQuantile(t.batch.Quantiles[i].Quantile)
+		q.SetQuantile(quantileOf(&t.batch.Quantiles[i]))
 		if !stale {
 			q.SetValue(t.batch.Quantiles[i].Value)
 		}
