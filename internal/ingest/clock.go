@@ -16,9 +16,14 @@ import (
 // every group ever pushed, deleted ones too.
 const stripes = 4096
 
+// maxLead is how far the times of a stripe may be ahead before its keys wait. Each time is a millisecond later than the last one,
+// so that who pushes to one group more often than a thousand times a second gains on the time of day without end, and a backend
+// refuses what is minutes ahead.
+const maxLead = time.Second / 2
+
 // maxCatchUp is how long a shutdown waits at most for the time of day to pass the times that were given out. What is further
-// ahead is not waited for: the time of day was set back, or one group was pushed to more often than once a millisecond for long.
-const maxCatchUp = time.Second
+// ahead is not waited for: the time of day was set back.
+const maxCatchUp = 2 * maxLead
 
 var errGroupBusy = errors.New("an earlier push to this group is still being handed on; try again later")
 
@@ -28,6 +33,10 @@ var errGroupBusy = errors.New("an earlier push to this group is still being hand
 type clock struct {
 	now     func() time.Time
 	stripes [stripes]stripe
+
+	mu    sync.Mutex
+	today time.Time // see reference
+	read  time.Time // when today was found
 }
 
 // stripe is what the keys of one hash modulo stripes share. A key waits for itself alone; the time of a stripe runs for all
@@ -48,7 +57,7 @@ type turn struct {
 }
 
 func newClock(now func() time.Time) *clock {
-	c := &clock{now: now}
+	c := &clock{now: now, today: now().Round(0), read: time.Now()}
 	for i := range c.stripes {
 		c.stripes[i].turns = make(map[uint64]*turn)
 	}
@@ -67,19 +76,65 @@ func (c *clock) turn(ctx context.Context, key groupingkey.Key) (*turn, error) {
 			return nil, refuseBusy()
 		}
 	}
-	if ctx.Err() != nil {
+	if ctx.Err() != nil || !t.awaitLead(ctx) {
 		t.release()
 		return nil, refuseBusy()
 	}
 	return t, nil
 }
 
+// awaitLead waits, in the turn, until the key's stripe is no more than maxLead ahead, and tells whether it is. The wait ends
+// with the context.
+func (t *turn) awaitLead(ctx context.Context) bool {
+	for {
+		excess := t.excess()
+		if excess <= 0 {
+			return true
+		}
+		select {
+		case <-time.After(max(excess, time.Millisecond)):
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// excess is how much further ahead than maxLead the key's stripe is.
+func (t *turn) excess() time.Duration {
+	t.stripe.mu.Lock()
+	last := t.stripe.last
+	t.stripe.mu.Unlock()
+	return time.UnixMilli(last).Sub(t.clock.reference()) - maxLead
+}
+
+// reference is the time of day as leads are measured by it, which never goes back. After the time of day was set back, it goes on
+// at half the pace until the two meet: the times given out before are far ahead then, through no fault of who pushes now, and
+// nobody is to wait until they have passed.
+func (c *clock) reference() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	passed := time.Since(c.read)
+	c.read = c.read.Add(passed)
+	c.today = c.today.Add(passed / 2)
+	if now := c.now().Round(0); now.After(c.today) {
+		c.today = now
+	}
+	return c.today
+}
+
 func refuseBusy() error {
 	return &Refusal{Reason: ReasonOverload, Err: errGroupBusy, RetryAfter: defaultRetryAfter}
 }
 
-// turnIfFree takes the key's turn if nobody has it.
-func (c *clock) turnIfFree(key groupingkey.Key) (*turn, bool) { return c.enter(key.Hash(), false) }
+// turnIfFree takes the key's turn if nobody has it, and nobody would have to wait for it.
+func (c *clock) turnIfFree(key groupingkey.Key) (*turn, bool) {
+	t, mine := c.enter(key.Hash(), false)
+	if mine && t.excess() > 0 {
+		t.release()
+		return nil, false
+	}
+	return t, mine
+}
 
 // enter finds or makes the turn of a hash, and tells whether the caller has it at once. If not, the caller counts as waiting
 // if it waits.

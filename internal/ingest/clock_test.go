@@ -40,13 +40,23 @@ func take(t *testing.T, c *clock, key groupingkey.Key) *turn {
 func TestTimesIncreasePerGroup(t *testing.T) {
 	t.Parallel()
 	at := time.UnixMilli(1_000_000)
-	wall := []time.Time{at, at, at.Add(999 * time.Microsecond), at.Add(-time.Hour), at.Add(time.Second)}
-	c := newClock(func() time.Time { now := wall[0]; wall = wall[1:]; return now })
+	now := at
+	c := newClock(func() time.Time { return now })
 
-	for _, want := range []int64{1_000_000, 1_000_001, 1_000_002, 1_000_003, 1_001_000} {
+	for _, step := range []struct {
+		now  time.Time
+		want int64
+	}{
+		{at, 1_000_000},
+		{at, 1_000_001},
+		{at.Add(999 * time.Microsecond), 1_000_002},
+		{at.Add(-time.Hour), 1_000_003},
+		{at.Add(time.Second), 1_001_000},
+	} {
+		now = step.now
 		turn := take(t, c, groupingkey.Key{Job: "j"})
 		got := turn.next(time.Time{})
-		assert.Equal(t, want, got.UnixMilli())
+		assert.Equal(t, step.want, got.UnixMilli())
 		assert.Zero(t, got.Nanosecond()%int(time.Millisecond), "whole milliseconds")
 		turn.release()
 	}
@@ -73,6 +83,91 @@ func TestTimesExceedTheGivenOne(t *testing.T) {
 	other := take(t, c, groupingkey.Key{Job: "k"})
 	defer other.release()
 	assert.EqualValues(t, 7, other.next(time.Time{}).UnixMilli(), "other keys are left alone")
+}
+
+// TestTimesDoNotRunAway pushes to one key, and then to another one of its stripe, as fast as nobody can.
+func TestTimesDoNotRunAway(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(time.Now)
+		start := time.Now()
+		key := groupingkey.Key{Job: "j"}
+		for _, key := range []groupingkey.Key{key, neighbor(key)} {
+			for range 2500 {
+				turn := take(t, c, key)
+				ahead := time.Until(turn.next(time.Time{}))
+				turn.release()
+				require.LessOrEqual(t, ahead, maxLead+time.Millisecond)
+			}
+		}
+		assert.InDelta(t, 5*time.Second-maxLead, time.Since(start), float64(5*time.Millisecond), "no more waiting than it takes")
+		before := time.Now()
+		take(t, c, groupingkey.Key{Job: "k"}).release()
+		assert.Zero(t, time.Since(before), "other stripes do not wait")
+	})
+}
+
+// TestWaitForTheTimeOfDayEndsWithTheRequest and leaves the turn to the next one.
+func TestWaitForTheTimeOfDayEndsWithTheRequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := newClock(time.Now)
+		key := groupingkey.Key{Job: "j"}
+		first := take(t, c, key)
+		first.next(time.Now().Add(maxLead + time.Second))
+		first.release()
+
+		_, free := c.turnIfFree(key)
+		assert.False(t, free, "republishing passes it over")
+		ctx, cancel := context.WithTimeout(t.Context(), 900*time.Millisecond)
+		defer cancel()
+		_, err := c.turn(ctx, key)
+		var refusal *Refusal
+		require.ErrorAs(t, err, &refusal)
+		assert.Equal(t, ReasonOverload, refusal.Reason)
+		assert.Positive(t, refusal.RetryAfter)
+		assert.Zero(t, c.turns())
+
+		start := time.Now()
+		take(t, c, key).release()
+		assert.Less(t, time.Since(start), 200*time.Millisecond, "what was left of it")
+		turn, free := c.turnIfFree(key)
+		require.True(t, free)
+		turn.release()
+	})
+}
+
+// TestTimeOfDaySetBack keeps nobody waiting who pushes now and then, and others until the time of day has made up for the step.
+func TestTimeOfDaySetBack(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var step time.Duration
+		c := newClock(func() time.Time { return time.Now().Add(step) })
+		key := groupingkey.Key{Job: "j"}
+		push := func() (waited, ahead time.Duration) {
+			start := time.Now()
+			turn := take(t, c, key)
+			defer turn.release()
+			return time.Since(start), turn.next(time.Time{}).Sub(c.now())
+		}
+		push()
+		step = -10 * time.Second
+		for range 100 {
+			waited, ahead := push()
+			assert.Zero(t, waited)
+			assert.Greater(t, ahead, 9*time.Second, "later than what was given out before")
+			time.Sleep(5 * time.Millisecond)
+		}
+		for range 1000 {
+			waited, _ := push()
+			require.LessOrEqual(t, waited, 3*time.Millisecond, "half the pace at worst")
+		}
+		time.Sleep(20 * time.Second)
+		for range 1000 {
+			_, ahead := push()
+			require.LessOrEqual(t, ahead, maxLead+time.Millisecond)
+		}
+	})
 }
 
 // TestNextClockGivesOutLaterTimes has many times given out within a millisecond, as before a reload of the configuration.
@@ -229,15 +324,20 @@ func TestKeysOfOneStripeDoNotWaitForEachOther(t *testing.T) {
 	t.Parallel()
 	c := newClock(func() time.Time { return time.UnixMilli(7) })
 	key := groupingkey.Key{Job: "j"}
-	other := key
-	for i := 0; other.Hash() == key.Hash() || other.Hash()%stripes != key.Hash()%stripes; i++ {
-		other = groupingkey.Key{Job: strconv.Itoa(i)}
-	}
-	a, b := take(t, c, key), take(t, c, other)
+	a, b := take(t, c, key), take(t, c, neighbor(key))
 	defer a.release()
 	defer b.release()
 	assert.Less(t, a.next(time.Time{}), b.next(time.Time{}))
 	assert.Less(t, b.next(time.Time{}), a.next(time.Time{}))
+}
+
+// neighbor is another key of the same stripe.
+func neighbor(key groupingkey.Key) groupingkey.Key {
+	other := key
+	for i := 0; other.Hash() == key.Hash() || other.Hash()%stripes != key.Hash()%stripes; i++ {
+		other = groupingkey.Key{Job: strconv.Itoa(i)}
+	}
+	return other
 }
 
 // TestTurnsUnderContention has many take turns of few keys, half of them impatient, and holds each key to one turn at a time
