@@ -110,6 +110,21 @@ func (c *client) apply(op *storage.Operation) error {
 	return nil
 }
 
+// walker is a client that lists its records, too.
+type walker struct{ *client }
+
+func (w walker) Walk(ctx context.Context, visit storage.WalkFunc) error {
+	if err := w.Batch(ctx); err != nil {
+		return err
+	}
+	for name, record := range w.crashed() {
+		if _, err := visit(name, record); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func (c *client) Close(context.Context) error {
 	c.closed = true
 	return nil

@@ -9,6 +9,9 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
@@ -30,6 +33,12 @@ const (
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func groupName(number int) string { return fmt.Sprintf("pushgateway/%d", number) }
+
+// numberOf is the number of the group whose record has that name, if it is one of a group.
+func numberOf(name string) (number int, ok bool) {
+	number, err := strconv.Atoi(strings.TrimPrefix(name, "pushgateway/"))
+	return number, err == nil && number >= 0 && number < math.MaxInt32 && name == groupName(number)
+}
 
 func slotName(number, slot int) string { return fmt.Sprintf("pushgateway/%d/%d", number, slot) }
 

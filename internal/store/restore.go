@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -20,8 +21,11 @@ import (
 const (
 	// readAtOnce is how many groups are read with one request to the storage.
 	readAtOnce = 256
-	// readBlindly is how many numbers without a group end the search if the storage lost where groups end.
-	readBlindly = 1 << 14
+	// readBlindly is how many numbers without a group end the search if the storage lost where groups end and cannot list its
+	// records. It is more than twice as many as there can be groups by default, and is read in a second or so.
+	readBlindly = 1 << 18
+	// readPause is how long to wait after where groups end could not be read.
+	readPause = time.Second
 	// maxLeftOver bounds how many records a group can have that do not count, and that will be deleted with it.
 	maxLeftOver = 1 << 20
 )
@@ -52,42 +56,80 @@ type restoring struct {
 
 // readAll reads all groups.
 func (r *restoring) readAll(ctx context.Context) {
-	end, blind := r.s.storage.readEnd(ctx)
-	r.s.storage.end = end
+	end, lost := r.s.storage.readEnd(ctx)
+	blind := 0
+	if lost == nil {
+		r.s.storage.end = end
+	} else {
+		end, blind = r.s.storage.searchEnd(ctx, lost)
+	}
 	for first, missing := 0, 0; ctx.Err() == nil && (first < end || missing < blind); first += readAtOnce {
 		if !r.readSome(ctx, first) {
 			missing += readAtOnce
 			continue
 		}
 		missing, r.end = 0, first+readAtOnce
-		if blind == readAtOnce {
+		if blind > 0 {
 			blind = readBlindly
-			r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", numbersName, errMissing))
+		}
+	}
+	if lost != nil && ctx.Err() == nil && (!errors.Is(lost, errMissing) || r.end > 0) {
+		r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", numbersName, lost))
+	}
+}
+
+// readEnd finds out below which number all groups are. All depends on it, so that it is tried again as long as the storage
+// fails, until the context ends. The error is of the record: it is corrupt, or there is none.
+func (r *records) readEnd(ctx context.Context) (int, error) {
+	for {
+		record, err := r.client.Get(ctx, numbersName)
+		if err == nil {
+			return decodeEnd(record)
+		}
+		if ctx.Err() != nil {
+			return 0, err
+		}
+		r.failed(Read, fmt.Errorf("%s: %w", numbersName, err))
+		select {
+		case <-time.After(readPause):
+		case <-ctx.Done():
 		}
 	}
 }
 
-// readEnd finds out below which number all groups are, or else how many numbers without a group end the search. A storage
-// that does not know where groups end is mostly one that has none.
-func (r *records) readEnd(ctx context.Context) (end, blind int) {
-	record, err := r.client.Get(ctx, numbersName)
-	if err != nil {
-		r.failed(Read, fmt.Errorf("%s: %w", numbersName, err))
-		return 0, readBlindly
-	}
+func decodeEnd(record []byte) (int, error) {
 	if record == nil {
-		return 0, readAtOnce
+		return 0, errMissing
 	}
 	var numbers numbersRecord
-	err = decodeJSON(record, &numbers)
-	if err == nil && (numbers.End < 0 || numbers.End > math.MaxInt32) {
-		err = errRange
+	if err := decodeJSON(record, &numbers); err != nil {
+		return 0, err
 	}
-	if err != nil {
-		r.failed(Corrupt, fmt.Errorf("%s: %w", numbersName, err))
-		return 0, readBlindly
+	if numbers.End < 0 || numbers.End > math.MaxInt32 {
+		return 0, errRange
 	}
-	return numbers.End, 0
+	return numbers.End, nil
+}
+
+// searchEnd finds out below which number all groups are from the records of the groups, or else how many numbers without a
+// group end the search. A storage that has no record of where groups end is mostly one that has no groups.
+func (r *records) searchEnd(ctx context.Context, lost error) (end, blind int) {
+	if walker, ok := r.client.(storage.Walker); ok {
+		err := walker.Walk(ctx, func(name string, _ []byte) ([]*storage.Operation, error) {
+			if number, ok := numberOf(name); ok {
+				end = max(end, number+1)
+			}
+			return nil, nil
+		})
+		if err == nil || ctx.Err() != nil {
+			return end, 0
+		}
+		r.failed(Read, err)
+	}
+	if errors.Is(lost, errMissing) {
+		return 0, readAtOnce
+	}
+	return 0, readBlindly
 }
 
 // entry is a record as it was read. It is nil if there is none.

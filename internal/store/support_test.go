@@ -14,6 +14,7 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.uber.org/goleak"
 
@@ -51,7 +52,7 @@ func pushTimes(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics {
 }
 
 // restored is a store on what a client has.
-func restored(tb testing.TB, c *client) (*store.Store, *failures) {
+func restored(tb testing.TB, c storage.Client) (*store.Store, *failures) {
 	tb.Helper()
 	failed := &failures{}
 	o := options()
