@@ -5,6 +5,7 @@ package gather_test
 
 import (
 	"math"
+	"strings"
 	"testing"
 	"time"
 
@@ -195,6 +196,33 @@ func TestEscape(t *testing.T) {
 			o := options
 			o.Escape = underscores
 			assert.Equal(t, test.want, exposed(t, gather.Families(held(t, test.pushes...).groups(), o)))
+		})
+	}
+}
+
+// TestSeriesSeenTwice has series that went from one group to another while the groups were read, one after the other.
+func TestSeriesSeenTwice(t *testing.T) {
+	t.Parallel()
+	numbers := "# TYPE a gauge\na{x=\"1\"} 1\na{y=\"1\"} 2\n"
+	labeled := strings.Replace(native, "{ histogram", `{ label { name: "zone" value: "z" } histogram`, 1)
+	for _, test := range []struct {
+		name   string
+		pushes []push
+		want   []string
+	}{
+		{"gauges", []push{{"job/j", text, strings.ReplaceAll(numbers, "a{", "a{zone=\"z\",")}, {"job/j/zone/z", text, numbers}}, []string{
+			"# TYPE a gauge", `a{instance="",job="j",x="1",zone="z"} 1`, `a{instance="",job="j",y="1",zone="z"} 2`,
+		}},
+		{"of another type", []push{{"job/j", text, "# TYPE a counter\na{zone=\"z\"} 1\n"}, {"job/j/zone/z", text, "# TYPE a gauge\na 1\n"}}, []string{
+			"# TYPE a untyped", `a{instance="",job="j",zone="z"} 1`,
+		}},
+		{"native histogram", []push{{"job/j", protobuf, labeled}, {"job/j/zone/z", protobuf, native}}, []string{
+			"# TYPE h histogram", `h_bucket{instance="",job="j",zone="z",le="+Inf"} 2`, `h_sum{instance="",job="j",zone="z"} 3`, `h_count{instance="",job="j",zone="z"} 2`,
+		}},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			assert.Equal(t, test.want, exposed(t, gather.Families(held(t, test.pushes...).groups(), options)))
 		})
 	}
 }

@@ -76,12 +76,16 @@ func Families(groups iter.Seq[Group], o Options) []*dto.MetricFamily {
 			f.Metric = withoutHidden(f.Metric)
 		}
 		slices.SortStableFunc(f.Metric, compareMetrics)
+		// A scrape with one series twice fails. Groups are not read at one moment, so that a series that goes from one to another
+		// may be seen in both; and Escape may make two series one.
+		f.Metric = slices.CompactFunc(f.Metric, func(a, b *dto.Metric) bool { return compareMetrics(a, b) == 0 })
 		sorted = append(sorted, f)
 	}
 	return sorted
 }
 
-// compareMetrics orders the series of a family as a registry does: by the number of their labels, then by their values.
+// compareMetrics orders the series of a family as a registry does: by the number of their labels, then by their values. After
+// that, it makes those neighbors that are the same series: with the same labels, and both native histograms or neither.
 func compareMetrics(a, b *dto.Metric) int {
 	if c := cmp.Compare(len(a.Label), len(b.Label)); c != 0 {
 		return c
@@ -91,7 +95,19 @@ func compareMetrics(a, b *dto.Metric) int {
 			return c
 		}
 	}
-	return 0
+	for i := range a.Label {
+		if c := cmp.Compare(a.Label[i].GetName(), b.Label[i].GetName()); c != 0 {
+			return c
+		}
+	}
+	switch {
+	case isNative(a) == isNative(b):
+		return 0
+	case isNative(a):
+		return 1
+	default:
+		return -1
+	}
 }
 
 // family is a family of a group, with the time at which it was pushed.

@@ -144,19 +144,21 @@ type Snapshot struct {
 	Families                  []*Family // sorted by name, without the push times
 }
 
-// Snapshots gives all groups, sorted by their canonical paths.
+// Snapshots gives all groups, sorted by their canonical paths. All snapshots are taken before the first one is given out, which
+// copies no content, so that what is done with them does not set them apart in time. They are not of the very same moment:
+// that would make all pushes wait.
 func (s *Store) Snapshots() iter.Seq[Snapshot] {
 	s.mu.Lock()
 	groups := slices.Collect(maps.Values(s.groups))
 	s.mu.Unlock()
 	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.path, b.path) })
-	return func(yield func(Snapshot) bool) {
-		for _, g := range groups {
-			if snapshot, alive := g.snapshot(); alive && !yield(snapshot) {
-				return
-			}
+	snapshots := make([]Snapshot, 0, len(groups))
+	for _, g := range groups {
+		if snapshot, alive := g.snapshot(); alive {
+			snapshots = append(snapshots, snapshot)
 		}
 	}
+	return slices.Values(snapshots)
 }
 
 func (g *group) snapshot() (_ Snapshot, alive bool) {

@@ -110,7 +110,9 @@ func TestSnapshotsAreImmutable(t *testing.T) {
 	require.NoError(t, do(t, s, 2, "PUT job/b z"))
 	require.NoError(t, do(t, s, 3, "PUT job/0 z"))
 	assert.Equal(t, text, fmt.Sprint(before[1].PushTime, before[1].Families[0].Name, before[1].Families[1].PushTime, len(before[1].Families)))
-	assert.Len(t, slices.Collect(sequence), 2, "groups that there were")
+	snapshots := slices.Collect(sequence)
+	require.Len(t, snapshots, 2, "groups that there were")
+	assert.Len(t, snapshots[1].Families, 2, "as they were")
 	var jobs []string
 	for snapshot := range s.Snapshots() {
 		jobs = append(jobs, snapshot.Key.Job)
