@@ -89,6 +89,23 @@ func TestGroupsConformance(t *testing.T) {
 	}
 }
 
+// TestPostOfAFamilyWithoutSeries ends the family of that name, which a Pushgateway replaces by an empty one and shows no more.
+func TestPostOfAFamilyWithoutSeries(t *testing.T) {
+	t.Parallel()
+	address := startReceiver(t, groupsConformanceConfig(nil), consumertest.NewNop())
+	const target = "/metrics/job/j"
+	protobuf := [][2]string{{"Content-Type", "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"}}
+	for _, step := range []conformanceStep{
+		{Method: http.MethodPut, Target: target, Body: "a 1\nb 2\n"},
+		{Method: http.MethodPost, Target: target, Body: "# TYPE b gauge\n"},
+		{Method: http.MethodPost, Target: target, Headers: protobuf, Body: "\x05\x0a\x01a\x18\x01"},
+	} {
+		status, _, body := exchange(t, address, &step)
+		assert.Equal(t, http.StatusOK, status, body)
+	}
+	assert.Equal(t, []string{"# TYPE b untyped", `b{instance="",job="j"} 2`}, scrape(t, address, ""))
+}
+
 func groupsConformanceConfig(flags []string) *Config {
 	cfg := conformanceConfig(flags)
 	cfg.IgnoreDelete = false

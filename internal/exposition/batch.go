@@ -73,6 +73,9 @@ type Family struct {
 	// GaugeSuffixes tells that the sum and count of these gauge histograms are called _gsum and _gcount, as OpenMetrics
 	// has it.
 	GaugeSuffixes bool
+	// Named tells that the family was pushed whether it has series or not, as in protobuf. In the text formats one without
+	// samples was only announced, and a Pushgateway drops it.
+	Named bool
 
 	First int32 // index into Batch.Series
 	last  int32

@@ -176,7 +176,7 @@ func (d *protobufDecoder) family(message []byte) error {
 // familyHead reads all of a MetricFamily but its metrics. A type with an unknown number is an unknown field in proto2,
 // so it changes nothing. Go's protobuf keeps it nevertheless, and a Pushgateway then exposes nothing any more.
 func (d *protobufDecoder) familyHead(message []byte) (Family, error) {
-	head := Family{Type: Counter, First: None, last: None}
+	head := Family{Type: Counter, Named: true, First: None, last: None}
 	for len(message) > 0 {
 		key, scalar, data, n := consumeField(message)
 		if n <= 0 {

@@ -65,7 +65,7 @@ func (g *groups) push(ctx context.Context, r Request, push *translate.Push) erro
 		return err
 	}
 	defer turn.release()
-	if err := g.store.Push(ctx, r.Key, families, r.Replace, g.in.clock.now()); err != nil {
+	if err := g.store.Push(ctx, r.Key, families, r.Replace, g.in.clock.now(), push.Emptied...); err != nil {
 		refusal := refuseUnheld(err)
 		if refusal.Reason == ReasonInconsistent {
 			g.fail(ctx, turn, r.Key)

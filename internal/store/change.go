@@ -16,13 +16,21 @@ import (
 )
 
 // Push makes the families part of the group, to which they belong from then on: instead of all others if replace is set
-// (PUT), otherwise instead of those of the same names (POST). The error is a *ConflictError, a *LimitError or a *StorageError.
-func (s *Store) Push(ctx context.Context, key groupingkey.Key, families []*Family, replace bool, at time.Time) error {
+// (PUT), otherwise instead of those of the same names (POST) and of the emptied names, which differ. The error is a
+// *ConflictError, a *LimitError or a *StorageError.
+func (s *Store) Push(
+	ctx context.Context, key groupingkey.Key, families []*Family, replace bool, at time.Time, emptied ...string,
+) error {
 	c := s.begin(key)
 	c.add, c.pushed, c.since = families, at, at
 	for _, f := range families {
 		f.PushTime = at
 		if old := c.group.families[f.Name]; old != nil && !replace {
+			c.drop = append(c.drop, old)
+		}
+	}
+	for _, name := range emptied {
+		if old := c.group.families[name]; old != nil {
 			c.drop = append(c.drop, old)
 		}
 	}

@@ -77,17 +77,23 @@ func familiesOf(tb testing.TB, s *store.Store, push *translate.Push) (families [
 
 // do carries out a step: PUT, POST, FAIL, DELETE or SETTLE, the group and what is pushed, at second n.
 //
-//	POST job/j a b{x="1"} h:1,2 s|0.5
+//	POST job/j a b{x="1"} h:1,2 s|0.5 -e
 //
-// is a push of two numbers, a histogram with two bounds and a summary with one quantile.
+// is a push of two numbers, a histogram with two bounds, a summary with one quantile and a family without series.
 func do(tb testing.TB, s *store.Store, n int, step string) error {
 	tb.Helper()
 	fields := strings.Fields(step)
 	key := pushtest.Key(tb, fields[1])
 	switch verb := fields[0]; verb {
 	case "PUT", "POST":
-		push := pushtest.Text(tb, fields[1], body(fields[2:]))
-		return s.Push(tb.Context(), key, familiesOf(tb, s, push), verb == "PUT", at(n))
+		metrics, emptied := fields[2:], []string(nil)
+		for i, m := range slices.Backward(metrics) {
+			if name, ok := strings.CutPrefix(m, "-"); ok {
+				metrics, emptied = slices.Delete(metrics, i, i+1), append(emptied, name)
+			}
+		}
+		push := pushtest.Text(tb, fields[1], body(metrics))
+		return s.Push(tb.Context(), key, familiesOf(tb, s, push), verb == "PUT", at(n), emptied...)
 	case "FAIL":
 		return s.Fail(tb.Context(), key, at(n))
 	case "DELETE":

@@ -5,6 +5,7 @@ package translate
 
 import (
 	"math"
+	"strings"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
@@ -14,6 +15,9 @@ func (t *translator) survey() error {
 	for i := range t.batch.Families {
 		f := &t.batch.Families[i]
 		if f.First == exposition.None {
+			if f.Named && t.options.Held {
+				t.push.Emptied = append(t.push.Emptied, strings.Clone(f.Name))
+			}
 			continue
 		}
 		points, series, stamped := t.measure(f)

@@ -68,6 +68,8 @@ type Push struct {
 	DataPoints int
 	// Families tells which metrics belong to which family. It is empty unless the push is held.
 	Families []Family
+	// Emptied are the names of families that were pushed without series. It is empty unless the push is held.
+	Emptied []string
 
 	pushTime    pmetric.NumberDataPoint
 	hasPushTime bool

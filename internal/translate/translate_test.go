@@ -64,6 +64,18 @@ func copyDeep(t *testing.T, from, to pmetric.Metrics) {
 	md.MoveTo(to)
 }
 
+// TestEmptied tells families without series, which protobuf has, from names that were only announced.
+func TestEmptied(t *testing.T) {
+	t.Parallel()
+	held := defaults
+	held.Held = true
+	const families = `name: "a" type: GAUGE metric { gauge { value: 1 } }` + "\n\n" + `name: "b" type: GAUGE` + "\n\n" + `name: "a" type: GAUGE`
+	assert.ElementsMatch(t, []string{"a", "b"}, translated(t, exposition.Protobuf, "job/j", families, held).Emptied)
+	assert.Empty(t, translated(t, exposition.Text, "job/j", "# TYPE a gauge\n", held).Emptied)
+	assert.Empty(t, translated(t, exposition.OpenMetrics, "job/j", "# TYPE a gauge\n# EOF\n", held).Emptied)
+	assert.Empty(t, translated(t, exposition.Protobuf, "job/j", families, defaults).Emptied, "nothing is stored")
+}
+
 // What a refused push leaves behind must not be seen by the next one.
 func TestRefusalLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
