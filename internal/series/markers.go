@@ -91,11 +91,11 @@ func (m *marking) ended(collect func()) (gone, all int) {
 	return gone, len(m.hashes)
 }
 
-// describe appends a metric described as another one.
+// describe appends a metric that is identified as another one. It has no description, which nobody reads in a marker and of
+// which there would be a copy for each series.
 func (m *marking) describe(from pmetric.Metric) pmetric.Metric {
 	to := m.open().AppendEmpty()
 	to.SetName(from.Name())
-	to.SetDescription(from.Description())
 	to.SetUnit(from.Unit())
 	from.Metadata().CopyTo(to.Metadata())
 	return to
