@@ -29,11 +29,12 @@ const (
 	hanging           // keeps it until the caller gives up
 	ambiguous         // takes it, and says that it did not
 	partial           // takes a part of it, and refuses
+	picky             // refuses for good markers and values together
 	weathers
 )
 
 func (w weather) String() string {
-	return [...]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial"}[w]
+	return [...]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial", "picky"}[w]
 }
 
 // sink is the next consumer. It outlives the receivers that hand on to it.
@@ -82,6 +83,9 @@ func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
 		<-ctx.Done()
 		return ctx.Err()
 	}
+	if now == picky && marksAndValues(md) {
+		return consumererror.NewPermanent(errRefused)
+	}
 	l.mu.Lock() // What a process that is killed hands on at that moment does not arrive.
 	defer l.mu.Unlock()
 	if l.dead {
@@ -94,10 +98,25 @@ func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
 		samples = samples[:rand.N(len(samples)+1)]
 	}
 	s.db.append(samples)
-	if now != healthy {
+	if now != healthy && now != picky {
 		return errRefused
 	}
 	return nil
+}
+
+// marksAndValues tells whether there are both markers and values.
+func marksAndValues(md pmetric.Metrics) bool {
+	marks, values := false, false
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				for _, p := range pointsOf(m) {
+					marks, values = marks || p.Flags().NoRecordedValue(), values || !p.Flags().NoRecordedValue()
+				}
+			}
+		}
+	}
+	return marks && values
 }
 
 // check holds what is handed on to the rules of its form: one group, markers first and earlier, each in a metric of its own,

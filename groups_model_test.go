@@ -167,12 +167,19 @@ func (p *player) outcomes(key groupKey, b *body, replace bool, at window) (candi
 	return candidates
 }
 
-// forwarded is the model after what the group owes was handed on to the sink as it is.
+// forwarded is the model after what the group owes was handed on to the sink as it is. What was refused for good before may
+// follow later.
 func (p *player) forwarded(m *model, key groupKey) *model {
-	if weather(p.sink.weather.Load()) == healthy {
+	if p.takes() && !m.unsure {
 		m.accepted(key.String())
 	}
 	return m
+}
+
+// takes tells whether the sink takes everything, be it in parts.
+func (p *player) takes() bool {
+	now := weather(p.sink.weather.Load())
+	return now == healthy || now == picky
 }
 
 // push pushes to a group. The window of the candidates is closed when the answer has come.
@@ -232,10 +239,10 @@ func (p *player) wipe() {
 
 // change changes the weather downstream. After a bad one, some of what is owed may be accepted at any time.
 func (p *player) turnWeather() {
-	to := pick(&p.generator, healthy, permanent, retryable, ambiguous, partial)
+	to := pick(&p.generator, healthy, permanent, retryable, ambiguous, partial, picky)
 	p.sink.weather.Store(int32(to))
 	p.note("the weather")
-	p.model.unsure = p.model.unsure || to == healthy
+	p.model.unsure = p.model.unsure || p.takes()
 }
 
 // hang pushes to a group while the sink hangs, and gives up. The next request for the group has to wait for its turn, so that
@@ -338,7 +345,7 @@ func (p *player) trouble() {
 func (p *player) unstored(candidates []candidate) (more []candidate) {
 	for _, c := range candidates {
 		m := c.model.clone()
-		if weather(p.sink.weather.Load()) == healthy { // That markers were accepted may not have been stored.
+		if p.takes() { // That markers were accepted may not have been stored.
 			m.unsure = true
 			for name, owner := range p.model.owed {
 				if _, held := m.owed[name]; !held && m.owners()[name] == "" {

@@ -7,11 +7,11 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"math"
 	"slices"
 	"sync"
 	"time"
 
+	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
@@ -37,7 +37,7 @@ const settleTimeout = 10 * time.Second
 //
 // A change is made in the group's turn: it is stored together with the stale markers owed from then on, and then handed on
 // once. What the next consumer makes of it changes neither the answer nor what is stored: values go out again with the next
-// republishing, markers until they were accepted.
+// republishing, markers until they were accepted or their series have ended without them.
 type groups struct {
 	in    *Ingest
 	store *store.Store
@@ -73,7 +73,7 @@ func (g *groups) push(ctx context.Context, r Request, push *translate.Push) erro
 		return refusal
 	}
 	series.Join(push.Metrics, g.store.PushTimes(r.Key))
-	g.emit(ctx, turn, r.Key, push.Metrics, causePush)
+	g.emit(ctx, turn, r.Key, push.Metrics)
 	return nil
 }
 
@@ -104,7 +104,7 @@ func refuseUnheld(err error) *Refusal {
 // storage are counted, and a group that is not to be is not made.
 func (g *groups) fail(ctx context.Context, turn *turn, key groupingkey.Key) {
 	if err := g.store.Fail(ctx, key, g.in.clock.now()); err == nil {
-		g.emit(ctx, turn, key, g.store.PushTimes(key), causePush)
+		g.emit(ctx, turn, key, g.store.PushTimes(key))
 	}
 }
 
@@ -146,7 +146,7 @@ func (g *groups) end(ctx context.Context, turn *turn, key groupingkey.Key, cause
 		return refuseUnheld(err)
 	}
 	if existed {
-		g.emit(ctx, turn, key, pmetric.NewMetrics(), cause)
+		g.endOwed(ctx, turn, key, cause)
 	}
 	return nil
 }
@@ -172,41 +172,100 @@ func (in *Ingest) Wipe(ctx context.Context) error {
 	return failed
 }
 
-// enoughMarkers is how many series end with a change at least, as far as there are more that are owed than its own. The others
-// wait for the next republishing, or else a push would cost what all those before it left behind while downstream was away.
-const enoughMarkers = 1000
-
-// emit hands on, in the group's turn, what the group owes and then the values. The markers carry the earlier millisecond.
-func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, values pmetric.Metrics, cause string) {
-	enough := enoughMarkers
-	if cause == causeRepublish {
-		enough = math.MaxInt
+// emit hands on, in the group's turn, values with the latest of the markers that the group owes. The values do not wait for
+// more of these, which are the sweep's: a push would cost what those before it left behind while downstream was away.
+func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, values pmetric.Metrics) {
+	markers := g.store.Latest(key)
+	together := !markers.IsEmpty() && values.DataPointCount() > 0
+	err := g.handOn(ctx, turn, key, markers, values, causePush)
+	if together && isPermanent(err) {
+		err = g.emitApart(ctx, turn, key, markers)
 	}
-	md, markers := g.store.Owed(key, enough)
-	after, owing := g.store.After(key), markers > 0
+	if err == nil && !g.store.Latest(key).IsEmpty() {
+		g.sweep.comeSoon(key)
+	}
+}
+
+// emitApart hands on once more, each in a call of its own, what was refused for good together. One series that a backend never
+// takes would keep the ends of all others from it otherwise, or a marker the values.
+func (g *groups) emitApart(ctx context.Context, turn *turn, key groupingkey.Key, markers store.Markers) error {
+	err := g.handOn(ctx, turn, key, markers, pmetric.NewMetrics(), causePush)
+	return errors.Join(err, g.handOn(ctx, turn, key, store.Markers{}, g.store.Current(key), causePush))
+}
+
+// endOwed hands on all markers that the group owes, in its turn, part by part: a part that is refused for good keeps no other
+// from being handed on. A consumer that refuses for now is asked no further. What is left after some time is the sweep's, since
+// others wait for the turn.
+func (g *groups) endOwed(ctx context.Context, turn *turn, key groupingkey.Key, cause string) {
+	began, accepted := time.Now(), false
+	for markers := range g.store.Owed(key) {
+		if ctx.Err() != nil || time.Since(began) >= g.patience()/2 {
+			if accepted {
+				g.sweep.comeSoon(key)
+			}
+			return
+		}
+		err := g.handOn(ctx, turn, key, markers, pmetric.NewMetrics(), cause)
+		if err != nil && !isPermanent(err) {
+			return
+		}
+		accepted = accepted || err == nil
+	}
+}
+
+// handOn hands on markers and then values in one call. The markers carry the earlier millisecond. The error is the next
+// consumer's, or of the storage if it could not take down that the markers were accepted.
+func (g *groups) handOn(
+	ctx context.Context, turn *turn, key groupingkey.Key, markers store.Markers, values pmetric.Metrics, cause string,
+) error {
+	owing, alone := !markers.IsEmpty(), values.DataPointCount() == 0
+	if !owing && alone {
+		return nil
+	}
+	md := markers.Metrics()
+	after := g.store.After(key)
 	var markersAt time.Time
 	if owing {
 		markersAt = turn.next(after)
 		translate.Stamp(md, markersAt)
 	}
-	if values.DataPointCount() > 0 {
+	if !alone {
 		translate.Stamp(values, turn.next(after))
 		values.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
-	} else if !owing {
-		return
 	}
 	err := g.in.next.ConsumeMetrics(ctx, md)
 	g.in.telemetry.forwarded(ctx, cause, err)
-	if err == nil && owing {
-		g.settle(ctx, key, markers, markersAt)
+	switch {
+	case !owing:
+	case err == nil:
+		err = g.settle(ctx, key, markers, markersAt)
+	case alone && isPermanent(err):
+		g.giveUp(ctx, key, markers, markersAt)
 	}
+	return err
 }
 
-// settle notes that the markers were accepted. From then on another group may have their series, at later times only.
-func (g *groups) settle(ctx context.Context, key groupingkey.Key, markers int, markersAt time.Time) {
+// isPermanent tells whether to hand on the same again would be in vain. A request that is too large is exhausted by its status,
+// and permanent all the same.
+func isPermanent(err error) bool {
+	return err != nil && (consumererror.IsPermanent(err) || refuseDownstream(err).Reason == ReasonPermanent)
+}
+
+// settle notes that the markers were accepted. From then on another group may have their series, at later times only. If the
+// storage fails, which is counted, the markers are owed still, and repeated.
+func (g *groups) settle(ctx context.Context, key groupingkey.Key, markers store.Markers, markersAt time.Time) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
 	defer cancel()
-	_ = g.store.Settle(ctx, key, markers, markersAt) // Failures of the storage are counted; the markers are owed still, and repeated.
+	return g.store.Settle(ctx, key, markers, markersAt)
+}
+
+// giveUp notes that the markers were refused for good.
+func (g *groups) giveUp(ctx context.Context, key groupingkey.Key, markers store.Markers, markersAt time.Time) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
+	defer cancel()
+	if given, err := g.store.GiveUp(ctx, key, markers, markersAt); err == nil && given > 0 {
+		g.in.telemetry.gaveUp(key, given)
+	}
 }
 
 var errStarting = errors.New("the groups are being restored; try again later")

@@ -11,8 +11,6 @@ import (
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/pdata/pmetric"
-
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
@@ -39,15 +37,33 @@ type sweep struct {
 	done     chan struct{} // closed when the sweep has ended
 	ended    sync.Once
 
-	// busy are the groups that were busy when they were due, by the hashes of their keys. Only run uses it.
-	busy map[uint64]groupingkey.Key
+	mu sync.Mutex
+	// soon are groups to visit whether they are due or not, by the hashes of their keys: they were busy when they were due, or
+	// owe more markers to a consumer that takes them.
+	soon map[uint64]groupingkey.Key
+}
+
+// comeSoon has the sweep visit a group as soon as it can.
+func (s *sweep) comeSoon(key groupingkey.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.soon[key.Hash()] = key
+}
+
+// takeSoon gives the groups to visit whether they are due or not.
+func (s *sweep) takeSoon() map[uint64]groupingkey.Key {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	soon := s.soon
+	s.soon = make(map[uint64]groupingkey.Key)
+	return soon
 }
 
 // Start restores the groups of the store and begins to sweep them. Until they are restored, requests wait.
 func (in *Ingest) Start(s *store.Store) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &groups{in: in, store: s, sweep: sweep{
-		stop: cancel, restored: make(chan struct{}), done: make(chan struct{}), busy: make(map[uint64]groupingkey.Key),
+		stop: cancel, restored: make(chan struct{}), done: make(chan struct{}), soon: make(map[uint64]groupingkey.Key),
 	}}
 	in.groups = g
 	go func() {
@@ -115,9 +131,9 @@ func (g *groups) run(ctx context.Context) {
 	}
 }
 
-// sweepShares visits the groups of shares, those that were busy when they were due, and some whose time is over.
+// sweepShares visits the groups of shares, those to which it is to come soon, and some whose time is over.
 func (g *groups) sweepShares(ctx context.Context, first, end int) {
-	due, busy := g.sweep.busy, make(map[uint64]groupingkey.Key)
+	due := g.sweep.takeSoon()
 	for _, key := range g.store.Expired(g.in.clock.now(), ends) {
 		due[key.Hash()] = key
 	}
@@ -126,15 +142,7 @@ func (g *groups) sweepShares(ctx context.Context, first, end int) {
 			due[key.Hash()] = key
 		}
 	}
-	var mu sync.Mutex
-	eachOf(ctx, maps.Values(due), func(key groupingkey.Key) {
-		if !g.visit(ctx, key) {
-			mu.Lock()
-			defer mu.Unlock()
-			busy[key.Hash()] = key
-		}
-	})
-	g.sweep.busy = busy
+	eachOf(ctx, maps.Values(due), func(key groupingkey.Key) { g.visit(ctx, key) })
 }
 
 // eachOf does something for each group, for some at once, until the context ends.
@@ -154,28 +162,38 @@ func eachOf(ctx context.Context, keys iter.Seq[groupingkey.Key], do func(groupin
 	working.Wait()
 }
 
-// visit ends a group whose time is over, and hands the current values of others on, with what they owe. A group that is
-// busy is passed over, and tells so: it may be about to live on, and who has its turn hands on newer values, though perhaps
-// not all.
-func (g *groups) visit(ctx context.Context, key groupingkey.Key) (visited bool) {
+// visit ends a group whose time is over, and hands the current values of others on, after what they owe. A group that is
+// busy is passed over, until soon: it may be about to live on, and who has its turn hands on newer values, though perhaps not
+// all.
+func (g *groups) visit(ctx context.Context, key groupingkey.Key) {
 	turn, free := g.in.clock.turnIfFree(key)
 	if !free {
-		return false
+		g.sweep.comeSoon(key)
+		return
 	}
 	defer turn.release()
-	ctx, cancel := context.WithTimeout(ctx, g.interval())
+	ctx, cancel := context.WithTimeout(ctx, g.patience())
 	defer cancel()
-	if g.store.HasExpired(key, g.in.clock.now()) {
-		if err := g.end(ctx, turn, key, causeExpire); err == nil {
-			g.in.telemetry.expired(ctx)
-		}
-		return true
+	if g.expire(ctx, turn, key) {
+		return
 	}
-	values := pmetric.NewMetrics()
+	g.endOwed(ctx, turn, key, causeRepublish)
 	if g.in.options.Groups.RepublishInterval > 0 {
-		values = g.store.Current(key)
+		_ = g.handOn(ctx, turn, key, store.Markers{}, g.store.Current(key), causeRepublish) // It is counted, and repeated.
 	}
-	g.emit(ctx, turn, key, values, causeRepublish)
+}
+
+// patience bounds a visit.
+func (g *groups) patience() time.Duration { return g.interval() }
+
+// expire ends a group if its time is over.
+func (g *groups) expire(ctx context.Context, turn *turn, key groupingkey.Key) (over bool) {
+	if !g.store.HasExpired(key, g.in.clock.now()) {
+		return false
+	}
+	if err := g.end(ctx, turn, key, causeExpire); err == nil {
+		g.in.telemetry.expired(ctx)
+	}
 	return true
 }
 

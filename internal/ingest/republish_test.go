@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -32,9 +33,10 @@ type remembering struct {
 	*Ingest
 
 	mu       sync.Mutex
-	takes    time.Duration          // how long a call takes
-	stuck    chan struct{}          // what a call waits for whatever becomes of its context, if not nil
-	failing  bool                   // A call fails.
+	takes    time.Duration               // how long a call takes
+	stuck    chan struct{}               // what a call waits for whatever becomes of its context, if not nil
+	refuses  consumer.ConsumeMetricsFunc // tells what a call is refused for; nil if none is
+	calls    int
 	most     int                    // points in a call
 	received map[string][]time.Time // when values came, by job
 	ended    map[string]time.Time   // when markers came last, by job
@@ -42,14 +44,20 @@ type remembering struct {
 
 func newRemembering(t *testing.T, ttl, takes time.Duration) *remembering {
 	t.Helper()
+	return newRememberingWith(t, GroupOptions{RepublishInterval: time.Minute}, store.Options{TTL: ttl}, takes)
+}
+
+func newRememberingWith(t *testing.T, groups GroupOptions, holding store.Options, takes time.Duration) *remembering {
+	t.Helper()
 	r := &remembering{T: t, takes: takes, received: map[string][]time.Time{}, ended: map[string]time.Time{}}
 	next, err := consumer.NewMetrics(r.consume)
 	require.NoError(t, err)
 	r.Ingest, err = New(receivertest.NewNopSettings(metadata.Type), Options{
-		Translate: pushtest.Options(), Groups: &GroupOptions{RepublishInterval: time.Minute},
+		Translate: pushtest.Options(), Groups: &groups,
 	}, next)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(store.New(store.Options{TTL: ttl, Scope: pushtest.Scope, PushTimes: r.PushTimes()})))
+	holding.Scope, holding.PushTimes = pushtest.Scope, r.PushTimes()
+	require.NoError(t, r.Start(store.New(holding)))
 	return r
 }
 
@@ -57,7 +65,8 @@ func (r *remembering) consume(ctx context.Context, md pmetric.Metrics) error {
 	job, _ := md.ResourceMetrics().At(0).Resource().Attributes().Get("service.name")
 	name := job.Str()
 	r.mu.Lock()
-	takes, stuck := r.takes, r.stuck
+	takes, stuck, refuses := r.takes, r.stuck, r.refuses
+	r.calls++
 	r.mu.Unlock()
 	if stuck != nil {
 		<-stuck
@@ -67,12 +76,14 @@ func (r *remembering) consume(ctx context.Context, md pmetric.Metrics) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
+	if refuses != nil {
+		if err := refuses(ctx, md); err != nil {
+			return err
+		}
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.most = max(r.most, md.DataPointCount())
-	if r.failing {
-		return errors.New("refused by the test")
-	}
 	point := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0)
 	if point.Flags().NoRecordedValue() {
 		r.ended[name] = time.Now()
@@ -82,12 +93,32 @@ func (r *remembering) consume(ctx context.Context, md pmetric.Metrics) error {
 	return nil
 }
 
-// fail sets whether later calls fail.
-func (r *remembering) fail(failing bool) {
+// refuse sets what later calls are refused for; nil for nothing.
+func (r *remembering) refuse(refuses consumer.ConsumeMetricsFunc) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.failing = failing
+	r.refuses, r.most, r.calls = refuses, 0, 0
 }
+
+// away refuses everything for now.
+func away(context.Context, pmetric.Metrics) error { return errors.New("refused by the test") }
+
+// values are when values of a job came.
+func (r *remembering) values(job string) []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.received[job])
+}
+
+// called is how often the consumer was called since refuse.
+func (r *remembering) called() int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.calls
+}
+
+// owed is how many series are owed a marker.
+func (r *remembering) owed() int { return r.groups.store.Counts().Owed }
 
 // put pushes nothing but the push times to the group of a job.
 func (r *remembering) put(job string) {
@@ -238,7 +269,7 @@ func TestMarkersOfAnOutage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const pushes, each = 100, 50
 		r := newRemembering(t, 0, 0)
-		r.fail(true)
+		r.refuse(away)
 		for i := range pushes {
 			var body strings.Builder
 			for n := range each {
@@ -246,14 +277,13 @@ func TestMarkersOfAnOutage(t *testing.T) {
 			}
 			r.push("j", body.String())
 		}
-		assert.Equal(t, (pushes-1)*each, r.groups.store.Counts().Owed)
-		r.fail(false)
-		r.most = 0
+		assert.Equal(t, (pushes-1)*each, r.owed())
+		r.refuse(nil)
 		r.put("j")
-		assert.Less(t, r.most, enoughMarkers+2*each)
-		assert.Positive(t, r.groups.store.Counts().Owed)
-		time.Sleep(2 * time.Minute)
-		assert.Zero(t, r.groups.store.Counts().Owed)
+		assert.Less(t, r.most, store.EnoughMarkers+2*each)
+		assert.Positive(t, r.owed())
+		time.Sleep(time.Second)
+		assert.Zero(t, r.owed(), "who takes some is given the others soon")
 		require.NoError(t, r.Shutdown(t.Context()))
 	})
 }

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
@@ -44,6 +45,14 @@ func (t *telemetry) forwarded(ctx context.Context, cause string, err error) {
 	}
 	t.builder.ReceiverPushgatewayForwards.Add(ctx, 1, metric.WithAttributes(
 		attribute.String("cause", cause), attribute.String("outcome", outcome)))
+}
+
+// gaveUp logs that series were not ended, since downstream refused their markers for good until they had ended by themselves.
+func (t *telemetry) gaveUp(key groupingkey.Key, series int) {
+	if suppressed, ok := t.allowLog("gave up", time.Now()); ok {
+		t.logger.Warn("Stale markers of a group were refused for good for five minutes and are owed no longer",
+			zap.String("grouping_key", cut(key.String())), zap.Int("series", series), zap.Int("given_up_since_last_log", suppressed))
+	}
 }
 
 // republished records how long it took to hand on all groups once.

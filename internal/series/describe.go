@@ -17,10 +17,15 @@ const maxDescription = 300
 
 // Describe names the series of md that h stands for, as errors do: "a" {instance="i",job="j"}.
 func Describe(md pmetric.Metrics, ownScope string, h Hash) string {
-	marker := Markers(md, ownScope, func(other Hash) bool { return other == h })
-	if marker.ResourceMetrics().Len() == 0 {
-		return "a series"
+	only := slices.Values([]pmetric.Metrics{md})
+	for marker := range Markers(only, ownScope, func(other Hash) bool { return other == h }, 1) {
+		return describe(marker)
 	}
+	return "a series"
+}
+
+// describe names the series of a marker.
+func describe(marker pmetric.Metrics) string {
 	rm := marker.ResourceMetrics().At(0)
 	m := rm.ScopeMetrics().At(0).Metrics().At(0)
 	labels := append(pairs(rm.Resource().Attributes()), pairs(attributes(m))...)

@@ -4,6 +4,7 @@
 package series
 
 import (
+	"iter"
 	"math"
 
 	"go.opentelemetry.io/collector/pdata/pcommon"
@@ -12,48 +13,83 @@ import (
 
 var noRecordedValue = pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)
 
-// Markers makes the stale markers that end exactly the series of md that are gone, markers among them. A point all of whose
+// Markers makes the stale markers that end exactly the series of all that are gone, markers among them. A point all of whose
 // series are gone is ended as a whole; of one that goes on with other buckets or quantiles, each series that is gone is ended
-// by a gauge of that series' name.
+// by a gauge of that series' name. All are of one group, so that there is one resource.
 //
-// Each marker stands in a metric of its own, because the prometheus exporter reads no further in a metric than to its first
-// point without a value. The markers have no time yet.
-func Markers(md pmetric.Metrics, ownScope string, gone func(Hash) bool) pmetric.Metrics {
-	ended := marking{walker: walker{ownScope: ownScope}, gone: gone, markers: pmetric.NewMetrics()}
-	for _, rm := range md.ResourceMetrics().All() {
-		ended.resource, ended.to = resourceLabels(rm.Resource().Attributes()), pmetric.ResourceMetrics{}
-		for _, sm := range rm.ScopeMetrics().All() {
-			ended.scope = ended.resource + scopeLabels(sm, ownScope)
-			ended.open = func() pmetric.MetricSlice { return ended.openScope(rm, sm) }
-			for _, m := range sm.Metrics().All() {
-				ended.metric(m)
+// They come in parts, each of which ends at most most series, unless a single point has more: so many may have gone at once
+// that no backend would take their markers in one request. Each marker stands in a metric of its own, because the prometheus
+// exporter reads no further in a metric than to its first point without a value. The markers have no time yet.
+func Markers(all iter.Seq[pmetric.Metrics], ownScope string, gone func(Hash) bool, most int) iter.Seq[pmetric.Metrics] {
+	return func(yield func(pmetric.Metrics) bool) {
+		m := marking{walker: walker{ownScope: ownScope}, gone: gone, most: most, yield: yield, markers: pmetric.NewMetrics()}
+		for md := range all {
+			m.metrics(md)
+			if m.stopped {
+				return
 			}
 		}
+		m.flush()
 	}
-	return ended.markers
 }
 
-// marking makes the markers of one push.
+// marking makes the markers of one change.
 type marking struct {
 	walker
 
 	gone    func(Hash) bool
-	markers pmetric.Metrics
-	to      pmetric.ResourceMetrics    // of the current resource, once it has markers
-	open    func() pmetric.MetricSlice // gives the metrics of the current scope
+	most    int
+	yield   func(pmetric.Metrics) bool
+	stopped bool // Nobody wants further parts.
+
+	rm pmetric.ResourceMetrics // where the current metric stands
+	sm pmetric.ScopeMetrics
+
+	markers pmetric.Metrics     // the current part
+	ending  int                 // how many series it ends
+	to      pmetric.MetricSlice // of the current scope, once it has markers in the part
 }
 
-// openScope gives the current scope a place among the markers.
-func (m *marking) openScope(rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics) pmetric.MetricSlice {
-	if m.to == (pmetric.ResourceMetrics{}) {
-		m.to = m.markers.ResourceMetrics().AppendEmpty()
-		rm.Resource().CopyTo(m.to.Resource())
+// metrics makes the markers of all points of md.
+func (m *marking) metrics(md pmetric.Metrics) {
+	for _, m.rm = range md.ResourceMetrics().All() {
+		m.resource = resourceLabels(m.rm.Resource().Attributes())
+		for _, m.sm = range m.rm.ScopeMetrics().All() {
+			m.scope, m.to = m.resource+scopeLabels(m.sm, m.ownScope), pmetric.MetricSlice{}
+			for _, metric := range m.sm.Metrics().All() {
+				m.metric(metric)
+			}
+		}
 	}
-	to := m.to.ScopeMetrics().AppendEmpty()
-	sm.Scope().CopyTo(to.Scope())
-	to.SetSchemaUrl(sm.SchemaUrl())
-	m.open = to.Metrics
-	return to.Metrics()
+}
+
+// flush ends the current part.
+func (m *marking) flush() {
+	if m.ending > 0 && !m.stopped {
+		m.stopped = !m.yield(m.markers)
+	}
+	m.markers, m.ending, m.to = pmetric.NewMetrics(), 0, pmetric.MetricSlice{}
+}
+
+// open gives the current scope a place in the current part.
+func (m *marking) open() pmetric.MetricSlice {
+	if m.to != (pmetric.MetricSlice{}) {
+		return m.to
+	}
+	resources := m.markers.ResourceMetrics()
+	if resources.Len() == 0 {
+		m.rm.Resource().CopyTo(resources.AppendEmpty().Resource())
+	}
+	scopes := resources.At(0).ScopeMetrics()
+	if last := scopes.Len() - 1; last >= 0 && sameScope(scopes.At(last), m.sm) {
+		m.to = scopes.At(last).Metrics()
+		return m.to
+	}
+	scope := scopes.AppendEmpty()
+	m.sm.Scope().CopyTo(scope.Scope())
+	scope.SetSchemaUrl(m.sm.SchemaUrl())
+	m.to = scope.Metrics()
+	return m.to
 }
 
 // metric makes the markers of a metric's points.
@@ -79,7 +115,7 @@ func (m *marking) metric(from pmetric.Metric) {
 	}
 }
 
-// ended collects the series of a point and counts those that are gone.
+// ended collects the series of a point and counts those that are gone. Their markers have room in the current part then.
 func (m *marking) ended(collect func()) (gone, all int) {
 	m.hashes = m.hashes[:0]
 	collect()
@@ -88,6 +124,10 @@ func (m *marking) ended(collect func()) (gone, all int) {
 			gone++
 		}
 	}
+	if m.ending+gone > m.most {
+		m.flush()
+	}
+	m.ending += gone
 	return gone, len(m.hashes)
 }
 

@@ -5,6 +5,8 @@ package series_test
 
 import (
 	"fmt"
+	"iter"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -22,8 +24,18 @@ import (
 // ending makes the markers of what one push has and the next one has not.
 func ending(before, after pmetric.Metrics) pmetric.Metrics {
 	stays := hashes(after)
-	return series.Markers(before, pushtest.Scope, func(h series.Hash) bool { return !slices.Contains(stays, h) })
+	return markersOf(before, func(h series.Hash) bool { return !slices.Contains(stays, h) })
 }
+
+// markersOf makes markers in one part.
+func markersOf(md pmetric.Metrics, gone func(series.Hash) bool) pmetric.Metrics {
+	for markers := range series.Markers(only(md), pushtest.Scope, gone, math.MaxInt) {
+		return markers
+	}
+	return pmetric.NewMetrics()
+}
+
+func only(md pmetric.Metrics) iter.Seq[pmetric.Metrics] { return slices.Values([]pmetric.Metrics{md}) }
 
 func TestMarkers(t *testing.T) {
 	t.Parallel()
@@ -71,7 +83,7 @@ func TestMarkers(t *testing.T) {
 			before, after := pushtest.Text(t, "job/j", c.before).Metrics, pushtest.Text(t, "job/j", c.after).Metrics
 			markers := ending(before, after)
 			assert.Equal(t, c.want, spelled(t, markers))
-			assert.Equal(t, c.want, spelled(t, series.Markers(markers, pushtest.Scope, always)), "markers of markers")
+			assert.Equal(t, c.want, spelled(t, markersOf(markers, always)), "markers of markers")
 		})
 	}
 }
@@ -89,13 +101,13 @@ func TestNativeHistograms(t *testing.T) {
 	dp.Attributes().PutStr("x", "1")
 	require.Len(t, hashes(native), 1)
 
-	markers := series.Markers(native, pushtest.Scope, always)
+	markers := markersOf(native, always)
 	require.Equal(t, []string{"h ExponentialHistogram x=1"}, spelled(t, markers))
 	marker := markers.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).ExponentialHistogram().DataPoints().At(0)
 	assert.EqualValues(t, 3, marker.Scale())
 	assert.InDelta(t, 0.5, marker.ZeroThreshold(), 0)
 	assert.Zero(t, marker.Count())
-	assert.Zero(t, series.Markers(native, pushtest.Scope, never).ResourceMetrics().Len())
+	assert.Zero(t, markersOf(native, never).ResourceMetrics().Len())
 }
 
 // TestMarkersKeepWhatIdentifies a series for whoever does not look at its labels alone.
@@ -103,7 +115,7 @@ func TestMarkersKeepWhatIdentifies(t *testing.T) {
 	t.Parallel()
 	push := pushtest.Text(t, "job/j/instance/i/z/1", "# HELP a help\n# TYPE a counter\n# UNIT a_bytes bytes\n"+
 		"a{otel_scope_name=\"s\",otel_scope_version=\"1\",otel_scope_schema_url=\"u\",otel_scope_x=\"1\"} 1\n")
-	markers := series.Markers(push.Metrics, pushtest.Scope, always)
+	markers := markersOf(push.Metrics, always)
 	want, got := push.Metrics.ResourceMetrics().At(0), markers.ResourceMetrics().At(0)
 	assert.Equal(t, want.Resource().Attributes().AsRaw(), got.Resource().Attributes().AsRaw())
 	wantScope, gotScope := want.ScopeMetrics().At(0), got.ScopeMetrics().At(0)
@@ -117,6 +129,50 @@ func TestMarkersKeepWhatIdentifies(t *testing.T) {
 	assert.Equal(t, pmetric.AggregationTemporalityCumulative, gotMetric.Sum().AggregationTemporality())
 }
 
+// TestMarkersInParts makes parts that are as small as they may be, of several metrics, scopes and calls.
+func TestMarkersInParts(t *testing.T) {
+	t.Parallel()
+	const (
+		numbers   = "a{x=\"1\"} 1\na{x=\"2\"} 1\nb 1\n"
+		histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 1\n"
+		scoped    = "a{otel_scope_name=\"s\"} 1\n"
+	)
+	for name, c := range map[string]struct {
+		all  []string
+		most int
+		want [][]string
+	}{
+		"nothing":                {nil, 1, nil},
+		"all in one":             {[]string{numbers}, 3, [][]string{{"a Gauge x=1", "a Gauge x=2", "b Gauge"}}},
+		"each alone":             {[]string{numbers}, 1, [][]string{{"a Gauge x=1"}, {"a Gauge x=2"}, {"b Gauge"}}},
+		"a rest":                 {[]string{numbers}, 2, [][]string{{"a Gauge x=1", "a Gauge x=2"}, {"b Gauge"}}},
+		"of several":             {[]string{"a 1\n", "b 1\n", "c 1\n"}, 2, [][]string{{"a Gauge", "b Gauge"}, {"c Gauge"}}},
+		"a point of many series": {[]string{"a 1\n", histogram, "b 1\n"}, 2, [][]string{{"a Gauge"}, {"h Histogram [1]"}, {"b Gauge"}}},
+		"another scope":          {[]string{"a 1\n", scoped, "b 1\n"}, 2, [][]string{{"a Gauge", "a Gauge"}, {"b Gauge"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var all []pmetric.Metrics
+			var want, got []series.Hash
+			for _, body := range c.all {
+				all = append(all, pushtest.Text(t, "job/j", body).Metrics)
+				want = series.Append(want, all[len(all)-1], pushtest.Scope)
+			}
+			var parts [][]string
+			for markers := range series.Markers(slices.Values(all), pushtest.Scope, always, c.most) {
+				require.Equal(t, 1, markers.ResourceMetrics().Len())
+				parts = append(parts, spelled(t, markers))
+				got = series.Append(got, markers, pushtest.Scope)
+			}
+			assert.Equal(t, c.want, parts)
+			assert.Equal(t, want, got)
+		})
+	}
+	for range series.Markers(only(pushtest.Text(t, "job/j", numbers).Metrics), pushtest.Scope, always, 1) {
+		break // Nobody needs to take all.
+	}
+}
+
 // TestMarkersOfRandomPushes ends exactly the series that are gone, whichever these are.
 func TestMarkersOfRandomPushes(t *testing.T) {
 	t.Parallel()
@@ -124,7 +180,7 @@ func TestMarkersOfRandomPushes(t *testing.T) {
 		r := rand.New(rand.NewPCG(1, uint64(i)))
 		md := pushtest.Random(r, pushtest.Key(t, "job/j/z/1")).Metrics
 		all := hashes(md)
-		require.Equal(t, sorted(all), sorted(hashes(series.Markers(md, pushtest.Scope, always))), "push %d", i)
+		require.Equal(t, sorted(all), sorted(hashes(markersOf(md, always))), "push %d", i)
 		gone := map[series.Hash]bool{}
 		var want []series.Hash
 		for _, h := range all {
@@ -135,7 +191,7 @@ func TestMarkersOfRandomPushes(t *testing.T) {
 				want = append(want, h)
 			}
 		}
-		markers := series.Markers(md, pushtest.Scope, func(h series.Hash) bool { return gone[h] })
+		markers := markersOf(md, func(h series.Hash) bool { return gone[h] })
 		require.Equal(t, sorted(want), sorted(hashes(markers)), "push %d", i)
 		spelled(t, markers)
 	}

@@ -192,26 +192,17 @@ func (s *Store) mark(c *change) error {
 	if len(c.gone) == 0 {
 		return nil
 	}
-	markers := pmetric.NewMetrics()
-	for _, content := range c.outgoing() {
-		series.Join(markers, series.Markers(s.metricsOf(c, content), s.options.Scope, func(h series.Hash) bool { return c.before[h] }))
-	}
-	return s.incur(c, markers)
+	return s.incur(c, c.outgoing(), func(h series.Hash) bool { return c.before[h] })
 }
 
 // takeBack takes back the markers of series that have come again.
 func (s *Store) takeBack(c *change) error {
 	for _, owed := range c.group.owed {
-		if !slices.ContainsFunc(owed.series, func(h series.Hash) bool { return c.revived[h] }) {
-			continue
-		}
-		c.paid = append(c.paid, owed)
-		rest := series.Markers(owed.Metrics(), s.options.Scope, func(h series.Hash) bool { return !c.revived[h] })
-		if err := s.incur(c, rest); err != nil {
-			return err
+		if slices.ContainsFunc(owed.series, func(h series.Hash) bool { return c.revived[h] }) {
+			c.paid = append(c.paid, owed)
 		}
 	}
-	return nil
+	return s.incur(c, c.paid, func(h series.Hash) bool { return !c.revived[h] })
 }
 
 // metricsOf decodes a content of the change. Push times are made, since they are not held encoded.
@@ -222,16 +213,23 @@ func (s *Store) metricsOf(c *change, content *content) pmetric.Metrics {
 	return content.Metrics()
 }
 
-// incur notes that the group owes the markers.
-func (s *Store) incur(c *change, markers pmetric.Metrics) error {
-	if markers.DataPointCount() == 0 {
-		return nil
+// incur notes that the group owes the markers of those series of contents that are gone. However many these are, only one
+// content is decoded at a time, and a later change decodes no more than the markers that it takes back.
+func (s *Store) incur(c *change, contents []*content, gone func(series.Hash) bool) error {
+	decoded := func(yield func(pmetric.Metrics) bool) {
+		for _, content := range contents {
+			if !yield(s.metricsOf(c, content)) {
+				return
+			}
+		}
 	}
-	owed, err := s.encode(markers)
-	if err != nil {
-		return &StorageError{err}
+	for markers := range series.Markers(decoded, s.options.Scope, gone, EnoughMarkers) {
+		owed, err := s.encode(markers)
+		if err != nil {
+			return &StorageError{err}
+		}
+		c.incurred = append(c.incurred, &owed)
 	}
-	c.incurred = append(c.incurred, &owed)
 	return nil
 }
 
@@ -259,6 +257,7 @@ func (s *Store) show(c *change) {
 	}
 	g.owed = c.owing()
 	for _, owed := range c.paid {
+		delete(g.refused, owed)
 		for _, h := range owed.series {
 			delete(g.ending, h)
 		}
@@ -282,12 +281,15 @@ func (c *change) owedSize() (size int64) {
 
 // owing is what the group owes afterwards.
 func (c *change) owing() []*content {
-	paid := make(map[*content]bool, len(c.paid))
-	for _, o := range c.paid {
-		paid[o] = true
+	owed := c.group.owed
+	if len(c.paid) > 0 {
+		paid := make(map[*content]bool, len(c.paid))
+		for _, o := range c.paid {
+			paid[o] = true
+		}
+		owed = slices.DeleteFunc(slices.Clone(owed), func(o *content) bool { return paid[o] })
 	}
-	owed := slices.DeleteFunc(slices.Clone(c.group.owed), func(o *content) bool { return paid[o] })
-	return append(owed, c.incurred...)
+	return append(owed, c.incurred...) // Behind what anybody reads.
 }
 
 // owe notes the series of a content that is owed. The group's lock is held, or nobody else has the group yet.
@@ -298,23 +300,4 @@ func (g *group) owe(owed *content) {
 	for _, h := range owed.series {
 		g.ending[h] = true
 	}
-}
-
-// Settle notes that markers that the group owes, as many as Owed made, were accepted with that time: their series are free for
-// others, at later times. A group that is deleted is forgotten with the last of them. The error is a *StorageError; the markers are
-// owed still then.
-func (s *Store) Settle(ctx context.Context, key groupingkey.Key, count int, at time.Time) error {
-	g := s.find(key)
-	if g == nil || count == 0 {
-		return nil
-	}
-	c := &change{group: g, pushed: g.pushed, failed: g.failed, times: g.times, paid: slices.Clone(g.owed[len(g.owed)-count:])}
-	c.die = !g.alive
-	if err := s.write(ctx, c); err != nil {
-		return err
-	}
-	s.show(c)
-	s.free(c.paid, at)
-	s.tidy(g)
-	return nil
 }

@@ -66,7 +66,7 @@ func read(t *testing.T, s *store.Store, done <-chan struct{}) {
 				f.Metrics()
 			}
 			s.Current(snapshot.Key)
-			s.Owed(snapshot.Key, 2)
+			owedBy(s, snapshot.Key)
 			s.PushTimes(snapshot.Key)
 		}
 		s.Keys(0, 1)

@@ -5,6 +5,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
@@ -74,6 +75,11 @@ func (r *recount) group(g *group) {
 		r.counts.Series += len(f.series)
 		r.counts.Size += f.size()
 		r.content(g, &f.content)
+	}
+	for owed := range g.refused {
+		if !slices.Contains(g.owed, owed) {
+			r.fail("%s remembers that something was refused which it does not owe", g.path)
+		}
 	}
 	ending := 0
 	for _, owed := range g.owed {

@@ -36,7 +36,7 @@ func FuzzRecord(f *testing.F) {
 				family.Metrics()
 			}
 			s.Current(snapshot.Key)
-			s.Owed(snapshot.Key, 2)
+			owedBy(s, snapshot.Key)
 			require.NoError(t, s.Fail(t.Context(), snapshot.Key, at(1)))
 		}
 		require.NoError(t, do(t, s, 1, "PUT job/new/x/1 a b"))

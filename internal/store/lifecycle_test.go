@@ -176,31 +176,3 @@ func TestTakenOverSeries(t *testing.T) {
 	assert.Less(t, s.After(other), at(0), "it has always had its series")
 	assert.True(t, s.After(pushtest.Key(t, "job/unknown")).IsZero())
 }
-
-// TestOwedInParts accepts the markers of the last changes first, and keeps owing the others.
-func TestOwedInParts(t *testing.T) {
-	t.Parallel()
-	c := newClient(map[string][]byte{})
-	s, _ := restored(t, c)
-	for i, step := range []string{"PUT job/j a b", "PUT job/j c", "PUT job/j d", "PUT job/j e", "DELETE job/j"} {
-		require.NoError(t, do(t, s, i, step))
-	}
-	key := pushtest.Key(t, "job/j")
-	for _, part := range []struct {
-		enough, count int
-		markers       []string
-		left          []string
-	}{
-		{0, 0, nil, []string{"job/j deleted, owes a b c d e push_failure_time_seconds push_time_seconds"}},
-		{1, 1, []string{"e", "push_failure_time_seconds", "push_time_seconds"}, []string{"job/j deleted, owes a b c d"}},
-		{2, 2, []string{"c", "d"}, []string{"job/j deleted, owes a b"}},
-		{9, 1, []string{"a", "b"}, nil},
-	} {
-		md, count := s.Owed(key, part.enough)
-		assert.Equal(t, part.count, count)
-		assert.Equal(t, part.markers, spelledMarkers(md))
-		require.NoError(t, s.Settle(t.Context(), key, count, at(9)))
-		assert.Equal(t, part.left, shown(t, s))
-		assert.Equal(t, stateOf(t, s), reopened(t, c.crashed()))
-	}
-}

@@ -9,8 +9,8 @@
 // one; only then does anybody see the change. So what a change costs depends on the push and on the families that it
 // replaces, and a change that fails has changed nothing.
 //
-// Series that a change removes stay in the index and with their group until somebody reports (Settle) that their stale
-// markers were accepted. The caller sees to it that one group is changed by one goroutine at a time; different groups, and
+// Series that a change removes stay in the index and with their group until somebody reports that their stale markers were
+// accepted (Settle), or refused for good for so long that it no longer matters (GiveUp). The caller sees to it that one group is changed by one goroutine at a time; different groups, and
 // readers, do not wait for each other.
 package store
 
@@ -99,9 +99,10 @@ type group struct {
 	failed   time.Time
 	families map[string]*Family
 	times    content              // the series of the push times; not encoded
-	owed     []*content           // those of later changes come later
+	owed     []*content           // those of later changes come later; what is in it stays as it is, for whoever reads it
 	ending   map[series.Hash]bool // the series of owed
 	slots    slots
+	refused  map[*content]time.Time // since when something that is owed has been refused for good
 
 	expiry *list.Element // in Store.pushes
 	after  int64         // milliseconds since the epoch; see After
@@ -230,28 +231,6 @@ func (s *Store) pushTimes(key groupingkey.Key, pushed, failed time.Time) pmetric
 		return pmetric.NewMetrics()
 	}
 	return s.options.PushTimes(key, pushed, failed)
-}
-
-// Owed makes markers anew that a group owes, without times: those of its last change, and earlier ones until they end enough
-// series. It also tells how many they are, in the terms of Settle.
-func (s *Store) Owed(key groupingkey.Key, enough int) (md pmetric.Metrics, count int) {
-	md = pmetric.NewMetrics()
-	g := s.find(key)
-	if g == nil {
-		return md, 0
-	}
-	g.mu.Lock()
-	first := len(g.owed)
-	for ended := 0; first > 0 && ended < enough; {
-		first--
-		ended += len(g.owed[first].series)
-	}
-	owed := slices.Clone(g.owed[first:])
-	g.mu.Unlock()
-	for _, c := range owed {
-		series.Join(md, c.Metrics())
-	}
-	return md, len(owed)
 }
 
 // After is a time that everything later said of the group must exceed: other groups had some of its series up to then.

@@ -5,7 +5,6 @@ package store_test
 
 import (
 	"fmt"
-	"math"
 	"slices"
 	"strings"
 	"sync"
@@ -100,8 +99,12 @@ func do(tb testing.TB, s *store.Store, n int, step string) error {
 		_, err := s.Delete(tb.Context(), key)
 		return err
 	case "SETTLE":
-		_, count := s.Owed(key, math.MaxInt)
-		return s.Settle(tb.Context(), key, count, at(n))
+		for markers := range s.Owed(key) {
+			if err := s.Settle(tb.Context(), key, markers, at(n)); err != nil {
+				return err
+			}
+		}
+		return nil
 	default:
 		require.Fail(tb, "unknown step "+step)
 		return nil
@@ -183,7 +186,10 @@ func requireSound(tb testing.TB, s *store.Store) {
 
 // owedBy are all markers that a group owes.
 func owedBy(s *store.Store, key groupingkey.Key) pmetric.Metrics {
-	md, _ := s.Owed(key, math.MaxInt)
+	md := pmetric.NewMetrics()
+	for markers := range s.Owed(key) {
+		series.Join(md, markers.Metrics())
+	}
 	return md
 }
 
