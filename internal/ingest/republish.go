@@ -41,6 +41,8 @@ type sweep struct {
 	// soon are groups to visit whether they are due or not, by the hashes of their keys: they were busy when they were due, or
 	// owe more markers to a consumer that takes them.
 	soon map[uint64]groupingkey.Key
+	// endAfter is when groups may be ended again, after the storage has failed.
+	endAfter time.Time
 }
 
 // comeSoon has the sweep visit a group as soon as it can.
@@ -57,6 +59,20 @@ func (s *sweep) takeSoon() map[uint64]groupingkey.Key {
 	soon := s.soon
 	s.soon = make(map[uint64]groupingkey.Key)
 	return soon
+}
+
+// endLater leaves groups whose time is over alone for a while. To find out anew at each tick that the storage is away costs the
+// encoding of all their markers.
+func (s *sweep) endLater(now time.Time) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.endAfter = now.Add(defaultRetryAfter)
+}
+
+func (s *sweep) mayEnd(now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !now.Before(s.endAfter)
 }
 
 // Start restores the groups of the store and begins to sweep them. Until they are restored, requests wait.
@@ -134,8 +150,10 @@ func (g *groups) run(ctx context.Context) {
 // sweepShares visits the groups of shares, those to which it is to come soon, and some whose time is over.
 func (g *groups) sweepShares(ctx context.Context, first, end int) {
 	due := g.sweep.takeSoon()
-	for _, key := range g.store.Expired(g.in.clock.now(), ends) {
-		due[key.Hash()] = key
+	if now := g.in.clock.now(); g.sweep.mayEnd(now) {
+		for _, key := range g.store.Expired(now, ends) {
+			due[key.Hash()] = key
+		}
 	}
 	for share := first; share < end; share++ {
 		for _, key := range g.store.Keys(share%shares, shares) {
@@ -186,14 +204,17 @@ func (g *groups) visit(ctx context.Context, key groupingkey.Key) {
 // patience bounds a visit.
 func (g *groups) patience() time.Duration { return g.interval() }
 
-// expire ends a group if its time is over.
-func (g *groups) expire(ctx context.Context, turn *turn, key groupingkey.Key) (over bool) {
-	if !g.store.HasExpired(key, g.in.clock.now()) {
+// expire ends a group if its time is over. As long as it cannot be ended it lives, and its values are handed on.
+func (g *groups) expire(ctx context.Context, turn *turn, key groupingkey.Key) (ended bool) {
+	now := g.in.clock.now()
+	if !g.store.HasExpired(key, now) || !g.sweep.mayEnd(now) {
 		return false
 	}
-	if err := g.end(ctx, turn, key, causeExpire); err == nil {
-		g.in.telemetry.expired(ctx)
+	if err := g.end(ctx, turn, key, causeExpire); err != nil {
+		g.sweep.endLater(now)
+		return false
 	}
+	g.in.telemetry.expired(ctx)
 	return true
 }
 

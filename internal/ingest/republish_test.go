@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -18,6 +19,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/receiver/receivertest"
 
@@ -285,5 +287,62 @@ func TestMarkersOfAnOutage(t *testing.T) {
 		time.Sleep(time.Second)
 		assert.Zero(t, r.owed(), "who takes some is given the others soon")
 		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// failingStorage has nothing, and fails to write if it is told to.
+type failingStorage struct {
+	storage.Client
+	fails  atomic.Bool
+	writes atomic.Int32
+}
+
+func (*failingStorage) Get(context.Context, string) ([]byte, error) { return nil, nil }
+
+func (*failingStorage) Close(context.Context) error { return nil }
+
+func (s *failingStorage) Delete(ctx context.Context, _ string) error { return s.Batch(ctx) }
+
+func (s *failingStorage) Set(ctx context.Context, _ string, _ []byte) error { return s.Batch(ctx) }
+
+func (s *failingStorage) Batch(context.Context, ...*storage.Operation) error {
+	s.writes.Add(1)
+	if s.fails.Load() {
+		return errors.New("the disk is full")
+	}
+	return nil
+}
+
+// TestExpiryWaitsForTheStorage cannot end groups whose time is over. They are handed on as long as they live, and ended soon
+// after the storage is back.
+func TestExpiryWaitsForTheStorage(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const groups, ttl = 20, time.Minute
+		disk := &failingStorage{}
+		r := newRememberingWith(t, GroupOptions{RepublishInterval: time.Second}, store.Options{
+			TTL: ttl, Client: disk, StorageFailed: func(store.Operation, error) {},
+		}, 0)
+		synctest.Wait()
+		for i := range groups {
+			r.put(strconv.Itoa(i))
+		}
+		disk.fails.Store(true)
+		time.Sleep(ttl)
+		disk.writes.Store(0)
+		time.Sleep(ttl)
+		assert.Less(t, disk.writes.Load(), int32(200), "it is tried at times, and not at every tick")
+		for i := range groups {
+			times := r.values(strconv.Itoa(i))
+			assert.Less(t, time.Since(times[len(times)-1]), 3*time.Second)
+		}
+		disk.fails.Store(false)
+		back := time.Now()
+		time.Sleep(10 * time.Second)
+		require.NoError(t, r.Shutdown(t.Context()))
+		assert.Len(t, r.ended, groups)
+		for _, ended := range r.ended {
+			assert.False(t, ended.Before(back))
+		}
 	})
 }
