@@ -26,6 +26,9 @@ const (
 	ends = 64
 	// markerInterval is how often owed markers are tried again if nothing is republished.
 	markerInterval = time.Minute
+	// visitTimeout bounds a visit to a group, for the others wait for the slowest one. Prometheus shows a series for five
+	// minutes after its last sample: together with the longest interval, and a visit of their own, these must not pass.
+	visitTimeout = 30 * time.Second
 )
 
 // sweep goes through all groups once in each interval, one group in each call and spread over it: it hands their values on
@@ -202,7 +205,7 @@ func (g *groups) visit(ctx context.Context, key groupingkey.Key) {
 }
 
 // patience bounds a visit.
-func (g *groups) patience() time.Duration { return g.interval() }
+func (g *groups) patience() time.Duration { return min(g.interval(), visitTimeout) }
 
 // expire ends a group if its time is over. As long as it cannot be ended it lives, and its values are handed on.
 func (g *groups) expire(ctx context.Context, turn *turn, key groupingkey.Key) (ended bool) {

@@ -290,6 +290,33 @@ func TestMarkersOfAnOutage(t *testing.T) {
 	})
 }
 
+// TestHangingGroup hangs whenever it is handed on. The others must not wait for it until Prometheus shows them no longer.
+func TestHangingGroup(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const groups, interval = 40, 4 * time.Minute
+		r := newRememberingWith(t, GroupOptions{RepublishInterval: interval}, store.Options{}, 0)
+		for i := range groups {
+			r.put(strconv.Itoa(i))
+		}
+		r.refuse(func(ctx context.Context, md pmetric.Metrics) error {
+			if job, _ := md.ResourceMetrics().At(0).Resource().Attributes().Get("service.name"); job.Str() == "7" {
+				<-ctx.Done()
+			}
+			return ctx.Err()
+		})
+		time.Sleep(time.Hour)
+		require.NoError(t, r.Shutdown(t.Context()))
+		for i := range groups {
+			times := r.received[strconv.Itoa(i)]
+			for n := range times[1:] {
+				require.Less(t, times[n+1].Sub(times[n]), 5*time.Minute)
+			}
+			require.True(t, i == 7 || time.Since(times[len(times)-1]) < 5*time.Minute)
+		}
+	})
+}
+
 // failingStorage has nothing, and fails to write if it is told to.
 type failingStorage struct {
 	storage.Client
