@@ -4,7 +4,6 @@
 package pushgatewayreceiver_test
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -260,19 +259,17 @@ func suffixes(kind dto.MetricType) []string {
 }
 
 // seriesOf lists the series of a family with their values. Native histograms are one series unless they are to be shown as
-// the text format shows them: only where no classic one has their labels. Of those that are there twice one is named.
+// the text format shows them. Of label sets that are there twice, be it for a native histogram and a classic one, one is named.
 func seriesOf(f *dto.MetricFamily, key groupKey, asText bool) (series map[string]string, twice string) {
 	series = map[string]string{}
 	seen := map[string]bool{}
-	metrics := slices.Clone(f.Metric)
-	slices.SortStableFunc(metrics, func(a, b *dto.Metric) int { return cmp.Compare(kindOf(a), kindOf(b)) })
-	for _, m := range metrics {
+	for _, m := range f.Metric {
 		labels := map[string]string{}
 		for _, l := range m.Label {
 			labels[l.GetName()] = l.GetValue()
 		}
 		maps.Copy(labels, key)
-		if name := kindOf(m) + seriesName(f.GetName(), labels); seen[name] {
+		if name := seriesName(f.GetName(), labels); seen[name] {
 			twice = name
 		} else {
 			seen[name] = true
@@ -288,13 +285,7 @@ func seriesOf(f *dto.MetricFamily, key groupKey, asText bool) (series map[string
 	return series, twice
 }
 
-// kindOf tells native histograms, which come first, from others.
-func kindOf(m *dto.Metric) string {
-	if m.Histogram != nil && len(m.Histogram.PositiveSpan) > 0 {
-		return "native "
-	}
-	return "other "
-}
+func isNative(m *dto.Metric) bool { return m.Histogram != nil && len(m.Histogram.PositiveSpan) > 0 }
 
 func eachValue(m *dto.Metric, asText bool, put func(suffix, value string, further ...string)) {
 	switch {
@@ -310,7 +301,7 @@ func eachValue(m *dto.Metric, asText bool, put func(suffix, value string, furthe
 		for _, q := range m.Summary.Quantile {
 			put("", spellNumber(q.GetValue()), "quantile", spellNumber(q.GetQuantile()))
 		}
-	case kindOf(m) == "native " && !asText:
+	case isNative(m) && !asText:
 		put("", spellNative(float64(m.Histogram.GetSampleCount()), m.Histogram.GetSampleSum()))
 	default:
 		eachBucket(m.Histogram, put)

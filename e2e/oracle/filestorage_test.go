@@ -4,7 +4,6 @@
 package oracle
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 	"time"
@@ -37,8 +36,11 @@ func TestFileStorage(t *testing.T) {
 			_, err := s.Delete(t.Context(), key)
 			require.NoError(t, err)
 		case 1:
-			_, count := s.Owed(key, 1+r.IntN(20))
-			require.NoError(t, s.Settle(t.Context(), key, count, time.Now()))
+			for markers := range s.Owed(key) {
+				if r.IntN(4) > 0 {
+					require.NoError(t, s.Settle(t.Context(), key, markers, time.Now()))
+				}
+			}
 		default:
 			push := pushtest.Random(r, key)
 			var families []*store.Family
@@ -94,8 +96,11 @@ func heldBy(s *store.Store) map[string][]int {
 		held[snapshot.Key.String()] = at
 	}
 	for _, key := range s.Keys(0, 1) {
-		owed, _ := s.Owed(key, math.MaxInt)
-		held["owed by "+key.String()] = []int{owed.DataPointCount()}
+		owed := 0
+		for markers := range s.Owed(key) {
+			owed += markers.Metrics().DataPointCount()
+		}
+		held["owed by "+key.String()] = []int{owed}
 	}
 	return held
 }

@@ -48,7 +48,8 @@ func TestSeriesAreTheExporters(t *testing.T) {
 		if i%7 == 0 {
 			gone = everything(hashes)
 		}
-		markers := series.Markers(md, pushtest.Scope, func(h series.Hash) bool { return gone[h] })
+		most := 1 + r.IntN(20)
+		markers := markersOf(md, func(h series.Hash) bool { return gone[h] }, most)
 		requireEnds(t, markers, wanted(names, gone))
 
 		again := map[series.Hash]bool{}
@@ -56,8 +57,17 @@ func TestSeriesAreTheExporters(t *testing.T) {
 			assert.True(t, gone[h])
 			again[h] = r.IntN(2) == 0
 		}
-		requireEnds(t, series.Markers(markers, pushtest.Scope, func(h series.Hash) bool { return again[h] }), wanted(names, again))
+		requireEnds(t, markersOf(markers, func(h series.Hash) bool { return again[h] }, most), wanted(names, again))
 	}
+}
+
+// markersOf joins the parts in which markers come.
+func markersOf(md pmetric.Metrics, gone func(series.Hash) bool, most int) pmetric.Metrics {
+	all := pmetric.NewMetrics()
+	for part := range series.Markers(slices.Values([]pmetric.Metrics{md}), pushtest.Scope, gone, most) {
+		series.Join(all, part)
+	}
+	return all
 }
 
 // otherwiseScoped tells whether pushed labels name the receiver's own scope, whose series have no scope labels here, while
@@ -91,7 +101,7 @@ func distinct(hashes []series.Hash) []series.Hash {
 func named(t *testing.T, md pmetric.Metrics) map[series.Hash]string {
 	names := map[series.Hash]string{}
 	for _, h := range series.Append(nil, md, pushtest.Scope) {
-		ended := exported(t, series.Markers(md, pushtest.Scope, func(other series.Hash) bool { return other == h }))
+		ended := exported(t, markersOf(md, func(other series.Hash) bool { return other == h }, 1))
 		require.Len(t, ended, 1)
 		for name := range ended {
 			names[h] = name
@@ -173,7 +183,7 @@ func TestMarkersOfEachTypeChange(t *testing.T) {
 			continue
 		}
 		stays := everything(series.Append(nil, after, pushtest.Scope))
-		markers := series.Markers(before, pushtest.Scope, func(h series.Hash) bool { return !stays[h] })
+		markers := markersOf(before, func(h series.Hash) bool { return !stays[h] }, 1+r.IntN(20))
 		var want []string
 		held := exported(t, after)
 		for name := range exported(t, before) {
