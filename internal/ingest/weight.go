@@ -28,12 +28,12 @@ const (
 	createdWeight  = 250 // of a created timestamp that waits for its series
 )
 
-// What a group takes besides: its families are encoded, and their series are found in the index of all. The memory for what the
-// key and the descriptions add to that is reserved while the push is translated.
+// What a group takes besides: its families are encoded, which takes about as much as the body, and their series are found in the
+// index of all. The memory for what the key and the descriptions add to that is reserved while the push is translated.
 const (
-	encodedWeight    = 100 // percent of the body
-	heldSeriesWeight = 90  // of a series, bucket or quantile
 	heldFamilyWeight = 400
+	heldSeriesWeight = 90
+	heldPartWeight   = 50 // of a bucket or quantile
 )
 
 // scale weighs a push, again and again while it is decoded.
@@ -67,9 +67,10 @@ func (w *scale) weighHeld(b *exposition.Batch) int64 {
 	if !w.held {
 		return 0
 	}
-	series := len(b.Series) + len(b.Buckets) + len(b.Quantiles)
-	return encodedWeight*int64(len(w.body))/100 + heldSeriesWeight*int64(series) +
-		heldFamilyWeight*int64(min(len(b.Families), len(b.Series))) // Most families without series are passed over.
+	return int64(len(w.body)) +
+		heldFamilyWeight*int64(min(len(b.Families), len(b.Series))) + // Families without series are passed over.
+		heldSeriesWeight*int64(len(b.Series)) +
+		heldPartWeight*int64(len(b.Buckets)+len(b.Quantiles))
 }
 
 // widest is how many labels the series has that has the most. All but the last one are not looked at again: that may have more
