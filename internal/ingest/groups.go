@@ -182,7 +182,7 @@ func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, valu
 		err = g.emitApart(ctx, turn, key, markers)
 	}
 	if err == nil && !g.store.Latest(key).IsEmpty() {
-		g.sweep.comeSoon(key)
+		g.sweep.comeSoon(due{key, g.in.clock.now()})
 	}
 }
 
@@ -201,7 +201,7 @@ func (g *groups) endOwed(ctx context.Context, turn *turn, key groupingkey.Key, c
 	for markers := range g.store.Owed(key) {
 		if ctx.Err() != nil || time.Since(began) >= g.patience()/2 {
 			if accepted {
-				g.sweep.comeSoon(key)
+				g.sweep.comeSoon(due{key, g.in.clock.now()})
 			}
 			return
 		}

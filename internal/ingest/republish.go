@@ -43,24 +43,32 @@ type sweep struct {
 	mu sync.Mutex
 	// soon are groups to visit whether they are due or not, by the hashes of their keys: they were busy when they were due, or
 	// owe more markers to a consumer that takes them.
-	soon map[uint64]groupingkey.Key
+	soon map[uint64]due
 	// endAfter is when groups may be ended again, after the storage has failed.
 	endAfter time.Time
 }
 
+// due is a group to visit, and since when.
+type due struct {
+	key   groupingkey.Key
+	since time.Time
+}
+
 // comeSoon has the sweep visit a group as soon as it can.
-func (s *sweep) comeSoon(key groupingkey.Key) {
+func (s *sweep) comeSoon(d due) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.soon[key.Hash()] = key
+	if _, already := s.soon[d.key.Hash()]; !already {
+		s.soon[d.key.Hash()] = d
+	}
 }
 
 // takeSoon gives the groups to visit whether they are due or not.
-func (s *sweep) takeSoon() map[uint64]groupingkey.Key {
+func (s *sweep) takeSoon() map[uint64]due {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	soon := s.soon
-	s.soon = make(map[uint64]groupingkey.Key)
+	s.soon = make(map[uint64]due)
 	return soon
 }
 
@@ -82,7 +90,7 @@ func (s *sweep) mayEnd(now time.Time) bool {
 func (in *Ingest) Start(s *store.Store) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &groups{in: in, store: s, sweep: sweep{
-		stop: cancel, restored: make(chan struct{}), done: make(chan struct{}), soon: make(map[uint64]groupingkey.Key),
+		stop: cancel, restored: make(chan struct{}), done: make(chan struct{}), soon: make(map[uint64]due),
 	}}
 	in.groups = g
 	go func() {
@@ -152,31 +160,34 @@ func (g *groups) run(ctx context.Context) {
 
 // sweepShares visits the groups of shares, those to which it is to come soon, and some whose time is over.
 func (g *groups) sweepShares(ctx context.Context, first, end int) {
-	due := g.sweep.takeSoon()
-	if now := g.in.clock.now(); g.sweep.mayEnd(now) {
-		for _, key := range g.store.Expired(now, ends) {
-			due[key.Hash()] = key
+	all, now := g.sweep.takeSoon(), g.in.clock.now()
+	add := func(keys []groupingkey.Key) {
+		for _, key := range keys {
+			if _, already := all[key.Hash()]; !already {
+				all[key.Hash()] = due{key, now}
+			}
 		}
+	}
+	if g.sweep.mayEnd(now) {
+		add(g.store.Expired(now, ends))
 	}
 	for share := first; share < end; share++ {
-		for _, key := range g.store.Keys(share%shares, shares) {
-			due[key.Hash()] = key
-		}
+		add(g.store.Keys(share%shares, shares))
 	}
-	eachOf(ctx, maps.Values(due), func(key groupingkey.Key) { g.visit(ctx, key) })
+	eachOf(ctx, maps.Values(all), func(d due) { g.visit(ctx, d) })
 }
 
-// eachOf does something for each group, for some at once, until the context ends.
-func eachOf(ctx context.Context, keys iter.Seq[groupingkey.Key], do func(groupingkey.Key)) {
+// eachOf does something for each of some groups, for some at once, until the context ends.
+func eachOf[E any](ctx context.Context, all iter.Seq[E], do func(E)) {
 	var working sync.WaitGroup
 	free := make(chan struct{}, atOnce)
-	for key := range keys {
+	for each := range all {
 		if ctx.Err() != nil {
 			break
 		}
 		free <- struct{}{}
 		working.Go(func() {
-			do(key)
+			do(each)
 			<-free
 		})
 	}
@@ -184,24 +195,33 @@ func eachOf(ctx context.Context, keys iter.Seq[groupingkey.Key], do func(groupin
 }
 
 // visit ends a group whose time is over, and hands the current values of others on, after what they owe. A group that is
-// busy is passed over, until soon: it may be about to live on, and who has its turn hands on newer values, though perhaps not
-// all.
-func (g *groups) visit(ctx context.Context, key groupingkey.Key) {
-	turn, free := g.in.clock.turnIfFree(key)
+// busy is passed over, until soon: it may be about to live on, and who has its turn hands on newer values.
+func (g *groups) visit(ctx context.Context, d due) {
+	ctx, cancel := context.WithTimeout(ctx, g.patience())
+	defer cancel()
+	turn, free := g.turnOf(ctx, d)
 	if !free {
-		g.sweep.comeSoon(key)
+		g.sweep.comeSoon(d)
 		return
 	}
 	defer turn.release()
-	ctx, cancel := context.WithTimeout(ctx, g.patience())
-	defer cancel()
-	if g.expire(ctx, turn, key) {
+	if g.expire(ctx, turn, d.key) {
 		return
 	}
-	g.endOwed(ctx, turn, key, causeRepublish)
+	g.endOwed(ctx, turn, d.key, causeRepublish)
 	if g.in.options.Groups.RepublishInterval > 0 {
-		_ = g.handOn(ctx, turn, key, store.Markers{}, g.store.Current(key), causeRepublish) // It is counted, and repeated.
+		_ = g.handOn(ctx, turn, d.key, store.Markers{}, g.store.Current(d.key), causeRepublish) // It is counted, and repeated.
 	}
+}
+
+// turnOf takes a group's turn if it is free, or waits in line for it if the group has been busy for as long as a visit may take:
+// those who push to it all the time need not name all that it holds.
+func (g *groups) turnOf(ctx context.Context, d due) (_ *turn, free bool) {
+	if t, free := g.in.clock.turnIfFree(d.key); free || g.in.clock.now().Sub(d.since) < g.patience() {
+		return t, free
+	}
+	t, err := g.in.clock.turn(ctx, d.key)
+	return t, err == nil
 }
 
 // patience bounds a visit.

@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -128,12 +129,26 @@ func (r *remembering) put(job string) {
 	r.push(job, "")
 }
 
+// push replaces a group.
 func (r *remembering) push(job, body string) {
 	r.Helper()
-	ctx, o := r.Begin(r.Context(), "PUT")
-	err := r.Push(ctx, o, Request{Key: pushtest.Key(r.T, "job/"+job), Format: exposition.Text, Body: []byte(body), Replace: true})
+	r.send(http.MethodPut, job, body)
+}
+
+// add replaces families of a group.
+func (r *remembering) add(job, body string) {
+	r.Helper()
+	r.send(http.MethodPost, job, body)
+}
+
+func (r *remembering) send(method, job, body string) {
+	r.Helper()
+	ctx, o := r.Begin(r.Context(), method)
+	err := r.Push(ctx, o, Request{
+		Key: pushtest.Key(r.T, "job/"+job), Format: exposition.Text, Body: []byte(body), Replace: method == http.MethodPut,
+	})
 	o.End(err)
-	require.NoError(r, err)
+	assert.NoError(r, err)
 }
 
 // take sets how long later calls take.
@@ -207,6 +222,42 @@ func TestBusyGroupIsNotMissed(t *testing.T) {
 		require.NoError(t, r.Shutdown(t.Context()))
 		times := r.received["j"]
 		assert.Greater(t, times[len(times)-1], free)
+	})
+}
+
+// TestGroupThatIsAlwaysBusy has somebody wait for its turn at all times, who names one of its two families.
+func TestGroupThatIsAlwaysBusy(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		const pushing = 20 * time.Minute
+		r := newRemembering(t, 0, time.Second)
+		r.push("j", "a 1\nb 1\n")
+		var republished []time.Time
+		r.refuse(func(_ context.Context, md pmetric.Metrics) error {
+			for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+				if m.Name() == "b" {
+					republished = append(republished, time.Now())
+				}
+			}
+			return nil
+		})
+		end := time.Now().Add(pushing)
+		var pushers sync.WaitGroup
+		for range 3 {
+			pushers.Go(func() {
+				for time.Now().Before(end) {
+					r.add("j", "a 2\n")
+				}
+			})
+		}
+		pushers.Wait()
+		require.NoError(t, r.Shutdown(t.Context()))
+		require.NotEmpty(t, republished)
+		last := republished[0]
+		for _, at := range append(republished, end) {
+			assert.Less(t, at.Sub(last), 2*time.Minute, "b would be gone after five minutes")
+			last = at
+		}
 	})
 }
 
