@@ -92,9 +92,9 @@ type GroupsConfig struct {
 	// answered with 429. 0 means no limit. Default: 1000000.
 	MaxSeries int `mapstructure:"max_series"`
 
-	// MaxBytes bounds the bytes that all groups are held in, and those of the stale markers that they owe; a push that would
-	// exceed it is answered with 429. It is a bound where series are large, since a single one may be as large as a body. 0
-	// means no limit. Default: 1073741824 (1 GiB).
+	// MaxBytes bounds the bytes that all groups are held in; a push that would exceed it is answered with 429, and so is one that
+	// brings series when they are twice as many together with the stale markers that are owed. It is a bound where series are
+	// large, since a single one may be as large as a body. 0 means no limit. Default: 1073741824 (1 GiB).
 	MaxBytes int64 `mapstructure:"max_bytes"`
 
 	// AdminAPI serves PUT /api/v1/admin/wipe, which deletes all groups. Default: false.

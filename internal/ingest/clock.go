@@ -54,6 +54,7 @@ type turn struct {
 	hash   uint64
 	users  int           // who has it or waits for it; guarded by the stripe
 	free   chan struct{} // passes it on
+	ahead  chan struct{} // closed to pass it on to the one who goes ahead of all others; nil if there is none; guarded by the stripe
 }
 
 func newClock(now func() time.Time) *clock {
@@ -81,6 +82,56 @@ func (c *clock) turn(ctx context.Context, key groupingkey.Key) (*turn, error) {
 		return nil, refuseBusy()
 	}
 	return t, nil
+}
+
+// turnAhead waits for the key's turn ahead of all others who do, until the context ends. Only one at a time may.
+func (c *clock) turnAhead(ctx context.Context, key groupingkey.Key) (*turn, bool) {
+	t, mine := c.enter(key.Hash(), true)
+	if mine {
+		return t, true
+	}
+	ahead := make(chan struct{})
+	t.goAhead(ahead)
+	select {
+	case <-t.free: // It was passed on before.
+		t.goAhead(nil)
+		return t, true
+	case <-ahead:
+		return t, true
+	case <-ctx.Done():
+	}
+	if t.stepBack(ahead) {
+		t.leave()
+	} else {
+		t.release() // It has just been passed on.
+	}
+	return nil, false
+}
+
+func (t *turn) goAhead(ahead chan struct{}) {
+	t.stripe.mu.Lock()
+	defer t.stripe.mu.Unlock()
+	t.ahead = ahead
+}
+
+// stepBack gives up going ahead, and tells whether that is not too late.
+func (t *turn) stepBack(ahead chan struct{}) bool {
+	t.stripe.mu.Lock()
+	defer t.stripe.mu.Unlock()
+	if t.ahead != ahead {
+		return false
+	}
+	t.ahead = nil
+	return true
+}
+
+// takeAhead is who goes ahead, for the last time.
+func (t *turn) takeAhead() chan struct{} {
+	t.stripe.mu.Lock()
+	defer t.stripe.mu.Unlock()
+	ahead := t.ahead
+	t.ahead = nil
+	return ahead
 }
 
 // awaitLead waits, in the turn, until the key's stripe is no more than maxLead ahead, and tells whether it is. The wait ends
@@ -159,9 +210,14 @@ func (c *clock) enter(hash uint64, wait bool) (t *turn, mine bool) {
 
 // release passes the turn on.
 func (t *turn) release() {
-	if t.leave() > 0 {
-		t.free <- struct{}{}
+	if t.leave() == 0 {
+		return
 	}
+	if ahead := t.takeAhead(); ahead != nil {
+		close(ahead)
+		return
+	}
+	t.free <- struct{}{}
 }
 
 // leave takes one user away and returns how many are left. Who waits and leaves as the last one has been passed the turn

@@ -296,6 +296,56 @@ func TestTurnsInOrderOfArrival(t *testing.T) {
 	})
 }
 
+// TestTurnAhead is had before those that wait already, unless it is given up.
+func TestTurnAhead(t *testing.T) {
+	t.Parallel()
+	for name, patience := range map[string]time.Duration{"waits": time.Minute, "gives up": time.Second} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				c, key := newClock(time.Now), groupingkey.Key{Job: "j"}
+				first := take(t, c, key)
+				order := make(chan string, 3)
+				wait := func(name string, turn func() (*turn, bool)) {
+					go func() {
+						if turn, ok := turn(); ok {
+							order <- name
+							turn.release()
+						} else {
+							order <- "none"
+						}
+					}()
+					synctest.Wait() // It waits now.
+				}
+				inLine := func() (*turn, bool) {
+					turn, err := c.turn(t.Context(), key)
+					return turn, err == nil
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), patience)
+				defer cancel()
+				wait("second", inLine)
+				wait("ahead", func() (*turn, bool) { return c.turnAhead(ctx, key) })
+				wait("third", inLine)
+				time.Sleep(2 * time.Second)
+				first.release()
+				want := []string{"ahead", "second", "third"}
+				if patience < 2*time.Second {
+					want[0] = "none"
+				}
+				for _, w := range want {
+					assert.Equal(t, w, <-order)
+				}
+				synctest.Wait()
+				assert.Zero(t, c.turns())
+
+				turn, ok := c.turnAhead(t.Context(), key)
+				require.True(t, ok, "nobody waits")
+				turn.release()
+			})
+		})
+	}
+}
+
 // TestTurnPassedInVain has the only one that waits give up when the turn may have been passed to it already.
 func TestTurnPassedInVain(t *testing.T) {
 	t.Parallel()
@@ -340,8 +390,8 @@ func neighbor(key groupingkey.Key) groupingkey.Key {
 	return other
 }
 
-// TestTurnsUnderContention has many take turns of few keys, half of them impatient, and holds each key to one turn at a time
-// and to times that increase.
+// TestTurnsUnderContention has many take turns of few keys, half of them impatient and one of each key ahead of the others, and
+// holds each key to one turn at a time and to times that increase.
 func TestTurnsUnderContention(t *testing.T) {
 	t.Parallel()
 	const goroutines, rounds, keys = 32, 300, 3
@@ -356,7 +406,10 @@ func TestTurnsUnderContention(t *testing.T) {
 		all.Go(func() {
 			r := rand.New(rand.NewPCG(5, uint64(n)))
 			for range rounds {
-				k := r.IntN(keys)
+				k, contend := r.IntN(keys), contend
+				if n < keys {
+					k, contend = n, goAhead
+				}
 				turn, ok := contend(t, c, r, groupingkey.Key{Job: strconv.Itoa(k)})
 				if !ok {
 					continue
@@ -374,6 +427,13 @@ func TestTurnsUnderContention(t *testing.T) {
 	all.Wait()
 	assert.Zero(t, c.turns())
 	assert.Positive(t, passed.Load())
+}
+
+// goAhead tries to take a turn ahead of others.
+func goAhead(t *testing.T, c *clock, r *rand.Rand, key groupingkey.Key) (*turn, bool) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Duration(r.IntN(50))*time.Microsecond)
+	defer cancel()
+	return c.turnAhead(ctx, key)
 }
 
 // contend tries to take a turn in one way or another.

@@ -73,7 +73,14 @@ func (g *groups) push(ctx context.Context, r Request, push *translate.Push) erro
 		return refusal
 	}
 	series.Join(push.Metrics, g.store.PushTimes(r.Key))
-	g.emit(ctx, turn, r.Key, push.Metrics)
+	g.emit(ctx, turn, r.Key, push.Metrics, func() pmetric.Metrics {
+		md := pmetric.NewMetrics()
+		for _, f := range families {
+			series.Join(md, f.Metrics())
+		}
+		series.Join(md, g.store.PushTimes(r.Key))
+		return md
+	})
 	return nil
 }
 
@@ -104,7 +111,8 @@ func refuseUnheld(err error) *Refusal {
 // storage are counted, and a group that is not to be is not made.
 func (g *groups) fail(ctx context.Context, turn *turn, key groupingkey.Key) {
 	if err := g.store.Fail(ctx, key, g.in.clock.now()); err == nil {
-		g.emit(ctx, turn, key, g.store.PushTimes(key))
+		times := func() pmetric.Metrics { return g.store.PushTimes(key) }
+		g.emit(ctx, turn, key, times(), times)
 	}
 }
 
@@ -173,13 +181,14 @@ func (in *Ingest) Wipe(ctx context.Context) error {
 }
 
 // emit hands on, in the group's turn, values with the latest of the markers that the group owes. The values do not wait for
-// more of these, which are the sweep's: a push would cost what those before it left behind while downstream was away.
-func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, values pmetric.Metrics) {
+// more of these, which are the sweep's: a push would cost what those before it left behind while downstream was away. The
+// values are made anew by again if they have to be handed on once more.
+func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, values pmetric.Metrics, again func() pmetric.Metrics) {
 	markers := g.store.Latest(key)
 	together := !markers.IsEmpty() && values.DataPointCount() > 0
 	err := g.handOn(ctx, turn, key, markers, values, causePush)
 	if together && isPermanent(err) {
-		err = g.emitApart(ctx, turn, key, markers)
+		err = g.emitApart(ctx, turn, key, markers, again())
 	}
 	if err == nil && !g.store.Latest(key).IsEmpty() {
 		g.sweep.comeSoon(due{key, g.in.clock.now()})
@@ -188,9 +197,9 @@ func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, valu
 
 // emitApart hands on once more, each in a call of its own, what was refused for good together. One series that a backend never
 // takes would keep the ends of all others from it otherwise, or a marker the values.
-func (g *groups) emitApart(ctx context.Context, turn *turn, key groupingkey.Key, markers store.Markers) error {
+func (g *groups) emitApart(ctx context.Context, turn *turn, key groupingkey.Key, markers store.Markers, values pmetric.Metrics) error {
 	err := g.handOn(ctx, turn, key, markers, pmetric.NewMetrics(), causePush)
-	return errors.Join(err, g.handOn(ctx, turn, key, store.Markers{}, g.store.Current(key), causePush))
+	return errors.Join(err, g.handOn(ctx, turn, key, store.Markers{}, values, causePush))
 }
 
 // endOwed hands on all markers that the group owes, in its turn, part by part: a part that is refused for good keeps no other

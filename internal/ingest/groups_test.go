@@ -100,6 +100,29 @@ func TestMarkerThatIsNeverTaken(t *testing.T) {
 	}
 }
 
+// TestPushBesideWhatIsNeverTaken ends a series whose marker is refused for good together with what is pushed. What else the
+// group holds must neither keep that from being taken nor cost anything.
+func TestPushBesideWhatIsNeverTaken(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemembering(t, 0, 0)
+		r.push("j", "never 1\nm{x=\"1\"} 1\n"+many("held", 100))
+		before, never := len(r.values("j")), without("never")
+		r.refuse(func(ctx context.Context, md pmetric.Metrics) error {
+			first := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0)
+			if first.Flags().NoRecordedValue() {
+				return errForGood
+			}
+			return never(ctx, md)
+		})
+		r.add("j", "m{x=\"2\"} 1\ngood 1\n")
+		assert.Len(t, r.values("j"), before+1)
+		assert.Equal(t, 3, r.called(), "together, the marker, the push")
+		assert.Equal(t, 4, r.most, "points of what was taken: m, good and both push times")
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
 // TestChurnOfWhatIsNeverTaken replaces series that no backend takes by others for three hours.
 func TestChurnOfWhatIsNeverTaken(t *testing.T) {
 	t.Parallel()

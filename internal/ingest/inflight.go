@@ -20,6 +20,9 @@ func NewInFlight(limit int64) *InFlight { return &InFlight{limit: limit} }
 
 // Reserve takes n bytes, or refuses at once: it never waits, so that a push in progress cannot block another.
 func (f *InFlight) Reserve(n int64) error {
+	if n == 0 {
+		return nil // However much others have reserved.
+	}
 	total := f.bytes.Add(n)
 	if f.limit == 0 || total <= f.limit {
 		return nil

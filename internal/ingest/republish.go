@@ -214,14 +214,14 @@ func (g *groups) visit(ctx context.Context, d due) {
 	}
 }
 
-// turnOf takes a group's turn if it is free, or waits in line for it if the group has been busy for as long as a visit may take:
-// those who push to it all the time need not name all that it holds.
+// turnOf takes a group's turn if it is free, or waits for the next one if the group has been busy for as long as a visit may take:
+// those who push to it all the time need not name all that it holds. It goes ahead of them, or a long line would take the time
+// that the visit has.
 func (g *groups) turnOf(ctx context.Context, d due) (_ *turn, free bool) {
 	if t, free := g.in.clock.turnIfFree(d.key); free || g.in.clock.now().Sub(d.since) < g.patience() {
 		return t, free
 	}
-	t, err := g.in.clock.turn(ctx, d.key)
-	return t, err == nil
+	return g.in.clock.turnAhead(ctx, d.key)
 }
 
 // patience bounds a visit.

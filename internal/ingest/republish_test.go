@@ -225,40 +225,56 @@ func TestBusyGroupIsNotMissed(t *testing.T) {
 	})
 }
 
-// TestGroupThatIsAlwaysBusy has somebody wait for its turn at all times, who names one of its two families.
+// TestGroupThatIsAlwaysBusy has some wait for their turn at all times, who name one of its two families.
 func TestGroupThatIsAlwaysBusy(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		const pushing = 20 * time.Minute
-		r := newRemembering(t, 0, time.Second)
-		r.push("j", "a 1\nb 1\n")
-		var republished []time.Time
-		r.refuse(func(_ context.Context, md pmetric.Metrics) error {
-			for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
-				if m.Name() == "b" {
-					republished = append(republished, time.Now())
+	for _, tc := range []struct {
+		pushers int
+		takes   time.Duration
+	}{{2, time.Second}, {20, 2 * time.Second}, {4, 8 * time.Second}} {
+		t.Run(fmt.Sprintf("%d pushers, %s each", tc.pushers, tc.takes), func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				end := time.Now().Add(20 * time.Minute)
+				r := newRemembering(t, 0, tc.takes)
+				r.push("j", "a 1\nb 1\n")
+				var republished []time.Time
+				r.refuse(func(_ context.Context, md pmetric.Metrics) error {
+					if names(md)["b"] {
+						republished = append(republished, time.Now())
+					}
+					return nil
+				})
+				var pushers sync.WaitGroup
+				for range tc.pushers {
+					pushers.Go(func() {
+						for time.Now().Before(end) {
+							r.add("j", "a 2\n")
+						}
+					})
 				}
-			}
-			return nil
-		})
-		end := time.Now().Add(pushing)
-		var pushers sync.WaitGroup
-		for range 3 {
-			pushers.Go(func() {
-				for time.Now().Before(end) {
-					r.add("j", "a 2\n")
+				pushers.Wait()
+				require.NoError(t, r.Shutdown(t.Context()))
+				require.NotEmpty(t, republished)
+				last := republished[0]
+				for _, at := range append(republished, end) {
+					assert.Less(t, at.Sub(last), 2*time.Minute, "b would be gone after five minutes")
+					last = at
 				}
 			})
+		})
+	}
+}
+
+// names are those of the metrics of md.
+func names(md pmetric.Metrics) map[string]bool {
+	names := map[string]bool{}
+	for _, sm := range md.ResourceMetrics().At(0).ScopeMetrics().All() {
+		for _, m := range sm.Metrics().All() {
+			names[m.Name()] = true
 		}
-		pushers.Wait()
-		require.NoError(t, r.Shutdown(t.Context()))
-		require.NotEmpty(t, republished)
-		last := republished[0]
-		for _, at := range append(republished, end) {
-			assert.Less(t, at.Sub(last), 2*time.Minute, "b would be gone after five minutes")
-			last = at
-		}
-	})
+	}
+	return names
 }
 
 // TestWipeDeletesSomeAtOnce needs much less time than the consumer needs for all groups one after the other.

@@ -42,7 +42,7 @@ func (m Markers) Metrics() pmetric.Metrics {
 func (m Markers) IsEmpty() bool { return len(m.owed) == 0 }
 
 // Owed gives the markers that a group owes in parts of enough markers, those of its last change first. Markers that were
-// refused for good are in no part with others. Parts may be settled meanwhile.
+// refused for good are in no part with those that were not. Parts may be settled meanwhile.
 func (s *Store) Owed(key groupingkey.Key) iter.Seq[Markers] {
 	return func(yield func(Markers) bool) {
 		g := s.find(key)
