@@ -167,5 +167,5 @@ func report(t *testing.T, pushers []*client, far *farEnd) {
 		answered += pusher.answered
 		tries += pusher.tries
 	}
-	t.Logf("%d clients, %d pushes answered 200 in %d tries; at the far end %+v", len(pushers), answered, tries, far.counts())
+	t.Logf("%s: %d clients, %d pushes answered 200 in %d tries; at the far end %+v", t.Name(), len(pushers), answered, tries, far.counts())
 }

@@ -13,8 +13,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// push takes a push. Clients want 200 without a body and without a
-// Content-Type; some fail on any other code of success.
+// push takes a push. Clients want 200 without a body and without a Content-Type; some fail on any other code of success.
 func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 	ctx, observation := h.ingest.Begin(r.Context(), r.Method)
 	err := h.takePush(ctx, observation, r, path)
