@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -62,16 +63,20 @@ func TestLimits(t *testing.T) {
 	assertLimitsInTable(t, answers)
 }
 
-// refusedBehind pushes while as much of another push has arrived and the rest of it does not.
+// refusedBehind pushes while as much of another push has arrived and the rest of it does not. If it comes before that has
+// arrived it is the other one that is refused, so both begin anew.
 func refusedBehind(t *testing.T, url, body string) answer {
 	t.Helper()
-	connection, err := dial(url)
-	require.NoError(t, err)
-	defer connection.Close()
-	_, err = fmt.Fprintf(connection, "PUT /metrics/job/stalled HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n%s", body)
-	require.NoError(t, err)
 	var got answer
 	require.Eventually(t, func() bool {
+		connection, err := dial(url)
+		if !assert.NoError(t, err) {
+			return false
+		}
+		defer connection.Close()
+		_, err = fmt.Fprintf(connection, "PUT /metrics/job/stalled HTTP/1.1\r\nHost: x\r\nContent-Length: 90000\r\n\r\n%s", body)
+		assert.NoError(t, err)
+		time.Sleep(pollInterval)
 		got = put(t, url, "a", []byte(body))
 		return got.status == http.StatusServiceUnavailable
 	}, settleTimeout, pollInterval)
