@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -320,38 +319,6 @@ func TestOpenMetricsManyLabels(t *testing.T) {
 	var b exposition.Batch
 	require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(body), exposition.Options{}))
 	assert.Equal(t, "histogram h {"+one+"} le1:1 le2:2 created=5000000000 {} sum=3", openMetricsFamilies(&b))
-}
-
-// TestOpenMetricsHostile decodes bodies that would take minutes if any step took more than linear time.
-func TestOpenMetricsHostile(t *testing.T) {
-	t.Parallel()
-	const many = 100_000
-	var labels, reversed, created strings.Builder
-	for i := range many {
-		fmt.Fprintf(&labels, `l%d="",`, i)
-		fmt.Fprintf(&reversed, `l%d="",`, many-1-i)
-		fmt.Fprintf(&created, "a_created{x=\"%d\"} 1\n", i)
-	}
-	tests := map[string]string{
-		"many labels":             "a{" + labels.String() + "} 1 # {" + labels.String() + "} 1\n",
-		"the same in other order": "# TYPE s summary\ns{" + labels.String() + "quantile=\"1\"} 1\ns_count{" + reversed.String() + "} 2\ns_created{" + reversed.String() + "} 5\n",
-		"many created":            "# TYPE a counter\n" + created.String() + strings.ReplaceAll(created.String(), "created", "total"),
-		"many created alone":      "# TYPE a counter\n" + created.String(),
-		"many families":           strings.ReplaceAll(labels.String(), `="",`, "_total 1\n"),
-		"many types":              strings.Repeat("# TYPE a gauge\na 1\n# TYPE a counter\na 1\n", many),
-		"many gauge histograms":   "# TYPE h gaugehistogram\n" + strings.ReplaceAll(created.String(), "a_created", "h_gsum"),
-		"long exponent":           "# TYPE a counter\na_total 1\na_created 0." + strings.Repeat("0", many) + "5e100010\n",
-	}
-	for name, body := range tests {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			start := time.Now()
-			b := exposition.GetBatch()
-			defer exposition.PutBatch(b)
-			require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(body), exposition.Options{}))
-			assert.Less(t, time.Since(start), 10*time.Second)
-		})
-	}
 }
 
 // TestOpenMetricsReuse makes sure that a Batch that has seen a body reads it again without allocation.

