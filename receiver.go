@@ -60,6 +60,7 @@ func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
 				TimestampsHonor:  translate.Honor,
 			}[config.Timestamps],
 			PushTime: config.PushTimeMetrics,
+			Escaped:  !config.UTF8Names,
 			Limits: translate.Limits{
 				SeriesPerPush:    config.Limits.SeriesPerPush,
 				LabelsPerSeries:  config.Limits.LabelsPerSeries,
