@@ -31,6 +31,10 @@ type Config struct {
 	// Timestamps tells what becomes of explicit timestamps in a push. Default: reject.
 	Timestamps Timestamps `mapstructure:"timestamps"`
 
+	// Histograms selects which part of a histogram is forwarded if it was pushed with classic and native buckets: classic, native
+	// or both. A histogram that has only one part is forwarded as it is. Default: classic.
+	Histograms Histograms `mapstructure:"histograms"`
+
 	// UTF8Names admits quoted metric and label names in the text formats and U__ escapes in paths, as the Pushgateway's
 	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Default: false.
 	UTF8Names bool `mapstructure:"utf8_names"`
@@ -113,6 +117,16 @@ const (
 	TimestampsHonor  Timestamps = "honor"  // keep them
 )
 
+// Histograms selects the parts of a histogram that are forwarded.
+type Histograms string
+
+// The parts of a histogram that can be selected.
+const (
+	HistogramsClassic Histograms = "classic" // the classic part if it has a bucket with a finite bound, else the native part
+	HistogramsNative  Histograms = "native"  // the native part if there is one, else the classic part
+	HistogramsBoth    Histograms = "both"    // both parts
+)
+
 // codings are the content codings that confighttp can decode; "" is a body without coding.
 var codings = []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"}
 
@@ -175,6 +189,7 @@ func (c *Config) Validate() error {
 		c.validateServer(),
 		validatePrefixes(c.PathPrefixes),
 		c.Timestamps.validate(),
+		c.Histograms.validate(),
 		c.Limits.validate(),
 		c.validateGroups(),
 	)
@@ -234,6 +249,14 @@ func (t Timestamps) validate() error {
 		return nil
 	}
 	return fmt.Errorf("timestamps: unknown value %q; allowed are %q, %q and %q", t, TimestampsReject, TimestampsDrop, TimestampsHonor)
+}
+
+func (h Histograms) validate() error {
+	switch h {
+	case HistogramsClassic, HistogramsNative, HistogramsBoth:
+		return nil
+	}
+	return fmt.Errorf("histograms: unknown value %q; allowed are %q, %q and %q", h, HistogramsClassic, HistogramsNative, HistogramsBoth)
 }
 
 func (l *LimitsConfig) validate() error {

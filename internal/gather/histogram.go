@@ -12,11 +12,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// classicHistogram makes a histogram of cumulative buckets, up to that for +Inf. One that has ended has ended with all of
-// its series.
-func classicHistogram(p pmetric.HistogramDataPoint) *dto.Histogram {
+// putClassic puts in the classic part of a histogram: cumulative buckets, up to that for +Inf. One that has ended has ended with all
+// of its series.
+func putClassic(h *dto.Histogram, p pmetric.HistogramDataPoint) {
 	sum := recorded(p.Sum(), p.Flags())
-	h := &dto.Histogram{SampleSum: &sum, CreatedTimestamp: created(p.StartTimestamp())}
+	h.SampleSum, h.CreatedTimestamp = &sum, created(p.StartTimestamp())
 	h.SampleCount, h.SampleCountFloat = splitCount(recorded(float64(p.Count()), p.Flags()))
 	h.Bucket = make([]*dto.Bucket, 0, p.BucketCounts().Len())
 	var cumulative uint64
@@ -28,7 +28,6 @@ func classicHistogram(p pmetric.HistogramDataPoint) *dto.Histogram {
 		}
 		h.Bucket = append(h.Bucket, bucket(bound, recorded(float64(cumulative), p.Flags())))
 	}
-	return h
 }
 
 func bucket(bound, cumulative float64) *dto.Bucket {
@@ -45,21 +44,18 @@ func splitCount(v float64) (whole *uint64, float *float64) {
 	return nil, &v
 }
 
-// nativeHistogram makes a native histogram. One that has ended is told by its sum, as in Prometheus.
-func nativeHistogram(p pmetric.ExponentialHistogramDataPoint) *dto.Histogram {
+// putNative puts in the native part of a histogram. One that has ended is told by its sum, as in Prometheus.
+func putNative(h *dto.Histogram, p pmetric.ExponentialHistogramDataPoint) {
 	sum, count, zero := recorded(p.Sum(), p.Flags()), p.Count(), p.ZeroCount()
 	schema, threshold := p.Scale(), p.ZeroThreshold()
-	h := &dto.Histogram{
-		SampleSum: &sum, SampleCount: &count, CreatedTimestamp: created(p.StartTimestamp()),
-		Schema: &schema, ZeroThreshold: &threshold, ZeroCount: &zero,
-	}
+	h.SampleSum, h.SampleCount, h.CreatedTimestamp = &sum, &count, created(p.StartTimestamp())
+	h.Schema, h.ZeroThreshold, h.ZeroCount = &schema, &threshold, &zero
 	h.PositiveSpan, h.PositiveDelta = spans(p.Positive())
 	h.NegativeSpan, h.NegativeDelta = spans(p.Negative())
 	if len(h.PositiveSpan)+len(h.NegativeSpan) == 0 && threshold == 0 && zero == 0 {
 		// Without a span, this would be an empty classic histogram.
 		h.PositiveSpan = []*dto.BucketSpan{{Offset: new(int32), Length: new(uint32)}}
 	}
-	return h
 }
 
 // maxGap is the number of empty buckets that take no more room than a new span does. client_golang has the same.
@@ -104,6 +100,16 @@ func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
 	case "_count", "_gcount":
 		h.SampleCount, h.SampleCountFloat = splitCount(v)
 	}
+}
+
+// histogram finds or makes the histogram that a point is all or a part of.
+func (b *builder) histogram(attributes pcommon.Map) *dto.Histogram {
+	if b.parts {
+		return b.histogramOf(attributes)
+	}
+	m := b.add(attributes)
+	m.Histogram = &dto.Histogram{}
+	return m.Histogram
 }
 
 // histogramOf finds or makes the histogram that a series is a part of.

@@ -162,14 +162,14 @@ func TestNative(t *testing.T) {
 		count, zero        uint64
 		positive, negative side
 	}{
-		"deltas":                  {`sample_count: 9 zero_count: 1 zero_threshold: 1e-128 schema: 3 positive_span { offset: 5 length: 2 } positive_span { offset: 2 length: 1 } positive_delta: 2 positive_delta: 1 positive_delta: -2`, 9, 1, side{4, []uint64{2, 3, 0, 0, 1}}, side{}},
-		"both sides":              {`sample_count: 4 schema: 3 positive_span { offset: -5 length: 1 } positive_delta: 2 negative_span { offset: 0 length: 1 } negative_delta: 2`, 4, 0, side{-6, []uint64{2}}, side{-1, []uint64{2}}},
-		"whole floats":            {`sample_count_float: 3 zero_count_float: 1 schema: 3 positive_span { offset: 1 length: 2 } positive_count: 1 positive_count: 1`, 3, 1, side{0, []uint64{1, 1}}, side{}},
-		"observations of NaN":     {`sample_count: 5 schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 5, 0, side{0, []uint64{2}}, side{}},
-		"nothing observed":        {`sample_count: 0 schema: 3 positive_span { offset: 0 length: 0 }`, 0, 0, side{}, side{}},
-		"only a zero threshold":   {`sample_count: 0 zero_threshold: 0.1 schema: 3`, 0, 0, side{}, side{}},
-		"zero spans in between":   {`sample_count: 2 schema: 3 positive_span { offset: 1 length: 1 } positive_span { offset: 1 length: 0 } positive_span { offset: 1 length: 1 } positive_delta: 1 positive_delta: 0`, 2, 0, side{0, []uint64{1, 0, 0, 1}}, side{}},
-		"classic buckets as well": {`sample_count: 2 bucket { upper_bound: 1 cumulative_count: 1 } schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 2, 0, side{0, []uint64{2}}, side{}},
+		"deltas":                    {`sample_count: 9 zero_count: 1 zero_threshold: 1e-128 schema: 3 positive_span { offset: 5 length: 2 } positive_span { offset: 2 length: 1 } positive_delta: 2 positive_delta: 1 positive_delta: -2`, 9, 1, side{4, []uint64{2, 3, 0, 0, 1}}, side{}},
+		"both sides":                {`sample_count: 4 schema: 3 positive_span { offset: -5 length: 1 } positive_delta: 2 negative_span { offset: 0 length: 1 } negative_delta: 2`, 4, 0, side{-6, []uint64{2}}, side{-1, []uint64{2}}},
+		"whole floats":              {`sample_count_float: 3 zero_count_float: 1 schema: 3 positive_span { offset: 1 length: 2 } positive_count: 1 positive_count: 1`, 3, 1, side{0, []uint64{1, 1}}, side{}},
+		"observations of NaN":       {`sample_count: 5 schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 5, 0, side{0, []uint64{2}}, side{}},
+		"nothing observed":          {`sample_count: 0 schema: 3 positive_span { offset: 0 length: 0 }`, 0, 0, side{}, side{}},
+		"only a zero threshold":     {`sample_count: 0 zero_threshold: 0.1 schema: 3`, 0, 0, side{}, side{}},
+		"zero spans in between":     {`sample_count: 2 schema: 3 positive_span { offset: 1 length: 1 } positive_span { offset: 1 length: 0 } positive_span { offset: 1 length: 1 } positive_delta: 1 positive_delta: 0`, 2, 0, side{0, []uint64{1, 0, 0, 1}}, side{}},
+		"a classic bucket for +Inf": {`sample_count: 2 bucket { upper_bound: inf cumulative_count: 2 } schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 2, 0, side{0, []uint64{2}}, side{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -30,6 +30,11 @@ func (t *translator) survey() error {
 		t.push.Series += series
 		t.families = append(t.families, family{f, points, series})
 	}
+	return t.checkSeriesCount()
+}
+
+// checkSeriesCount refuses a push with too many series.
+func (t *translator) checkSeriesCount() error {
 	if limit := t.options.Limits.SeriesPerPush; limit > 0 && t.push.Series > limit {
 		return tooManySeries(limit, t.push.Series)
 	}
@@ -61,10 +66,8 @@ func (t *translator) seriesOf(typ exposition.Type, s *exposition.Series) int {
 		return 1
 	case typ == exposition.Summary:
 		return t.countQuantiles(&t.batch.Summaries[s.Complex]) + 2
-	case t.isNative(&t.batch.Histograms[s.Complex]):
-		return 1
 	default:
-		return t.countBuckets(&t.batch.Histograms[s.Complex]) + 2
+		return t.seriesOfHistogram(&t.batch.Histograms[s.Complex])
 	}
 }
 
