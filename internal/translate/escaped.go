@@ -214,6 +214,9 @@ func (w *escaper) histogram(dp pmetric.HistogramDataPoint) error {
 	if err := w.series("_bucket", boundLabel, math.Inf(1)); err != nil {
 		return err
 	}
+	if !dp.HasSum() {
+		return w.series("_count", "", 0)
+	}
 	return w.sumAndCount()
 }
 
