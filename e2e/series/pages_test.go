@@ -117,7 +117,7 @@ func (p *page) findNative(t *testing.T) {
 			continue
 		}
 		switch h := family.GetMetric()[0].GetHistogram(); {
-		case len(h.GetPositiveSpan())+len(h.GetNegativeSpan()) == 0:
+		case h.Schema == nil:
 		case slices.ContainsFunc(h.GetBucket(), func(b *dto.Bucket) bool { return !math.IsInf(b.GetUpperBound(), 1) }):
 			p.alsoNative = append(p.alsoNative, family.GetName())
 		default:
