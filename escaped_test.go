@@ -16,7 +16,6 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"google.golang.org/protobuf/encoding/protodelim"
-	"google.golang.org/protobuf/proto"
 )
 
 // gaugeFamily is a gauge of one series with one label, or none if its name is empty.
@@ -25,7 +24,7 @@ func gaugeFamily(name, label, value string) *dto.MetricFamily {
 	if label != "" {
 		m.Label = []*dto.LabelPair{{Name: &label, Value: &value}}
 	}
-	return &dto.MetricFamily{Name: proto.String(name), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{m}}
+	return &dto.MetricFamily{Name: new(name), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{m}}
 }
 
 // escapedModes are the ways to hold what is pushed, or not to.
@@ -46,16 +45,22 @@ func TestNamesThatEscapingMakesOne(t *testing.T) {
 			arrives  []string
 		}{
 			"metrics": {
-				"/metrics/job/api", []*dto.MetricFamily{gaugeFamily("my.metric", "", ""), gaugeFamily("my_metric", "", ""), gaugeFamily("fine", "", "")},
-				[]string{`"my.metric" {job="api"}`, `"my_metric" {job="api"}`}, []string{"fine", "my.metric", "my_metric"},
+				"/metrics/job/api",
+				[]*dto.MetricFamily{gaugeFamily("my.metric", "", ""), gaugeFamily("my_metric", "", ""), gaugeFamily("fine", "", "")},
+				[]string{`"my.metric" {job="api"}`, `"my_metric" {job="api"}`},
+				[]string{"fine", "my.metric", "my_metric"},
 			},
 			"labels": {
-				"/metrics/job/api", []*dto.MetricFamily{gaugeFamily("m.n", "http.method", "GET"), gaugeFamily("m_n", "http_method", "GET")},
-				[]string{`"m.n" {"http.method"="GET",job="api"}`, `"m_n" {http_method="GET",job="api"}`}, []string{"m.n", "m_n"},
+				"/metrics/job/api",
+				[]*dto.MetricFamily{gaugeFamily("m.n", "http.method", "GET"), gaugeFamily("m_n", "http_method", "GET")},
+				[]string{`"m.n" {"http.method"="GET",job="api"}`, `"m_n" {http_method="GET",job="api"}`},
+				[]string{"m.n", "m_n"},
 			},
 			"with a label of the URL": {
-				"/metrics/job/api/a_b/1", []*dto.MetricFamily{gaugeFamily("m.n", "a.b", "1"), gaugeFamily("m_n", "", "")},
-				[]string{`"m.n" {"a.b"="1",a_b="1",job="api"}`, `"m_n" {a_b="1",job="api"}`}, []string{"m.n", "m_n"},
+				"/metrics/job/api/a_b/1",
+				[]*dto.MetricFamily{gaugeFamily("m.n", "a.b", "1"), gaugeFamily("m_n", "", "")},
+				[]string{`"m.n" {"a.b"="1",a_b="1",job="api"}`, `"m_n" {a_b="1",job="api"}`},
+				[]string{"m.n", "m_n"},
 			},
 		} {
 			for _, utf8Names := range []bool{false, true} {
@@ -96,7 +101,7 @@ func TestLabelsThatEscapingMakesOne(t *testing.T) {
 			sink := new(consumertest.MetricsSink)
 			address := startReceiver(t, with(configure), sink)
 			family := gaugeFamily("m", "a.b", "1")
-			family.Metric[0].Label = append(family.Metric[0].Label, &dto.LabelPair{Name: proto.String("a_b"), Value: proto.String("2")})
+			family.Metric[0].Label = append(family.Metric[0].Label, &dto.LabelPair{Name: new("a_b"), Value: new("2")})
 			status, answer := pushFamilies(t, address, "/metrics/job/api", family)
 			assert.Equal(t, http.StatusOK, status, answer)
 			require.Eventually(t, func() bool { return slices.Contains(namesIn(sink), "m") }, 10*time.Second, 10*time.Millisecond)

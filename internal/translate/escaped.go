@@ -116,9 +116,9 @@ type escaper struct {
 	metrics, labels map[string]string // names that were escaped before
 	seen            map[uint64]escapedSeries
 
+	points []escapedPoint // the last one is the current one
+
 	// Of the current point.
-	point   int // index into points
-	points  []escapedPoint
 	own     uint64             // hash of its labels as they are
 	escaped uint64             // hash of its labels as they become
 	scratch []exposition.Label // with escaped names
@@ -132,36 +132,44 @@ type escapedSeries struct {
 
 // escapedPoint is what an error says of a point.
 type escapedPoint struct {
-	metric string
-	labels []exposition.Label // of its scope
-	pcommon.Map
+	metric     string
+	scope      []exposition.Label
+	attributes pcommon.Map
 }
 
 // all walks over the series of the push, and those of the receiver's own that come with it.
 func (w *escaper) all() error {
-	t := w.t
-	if t.options.PushTime {
-		own := []string{PushTimeName}
-		if t.options.Held {
-			own = append(own, PushFailureTimeName)
+	if w.t.options.PushTime {
+		if err := w.pushTimes(); err != nil {
+			return err
 		}
-		grouping := pcommon.NewMap()
-		t.putLabels(grouping, t.grouping.labels)
-		for _, name := range own {
-			w.enter(name, t.grouping.scope, grouping)
-			if err := w.series("", "", 0); err != nil {
+	}
+	for i := range w.t.scopes {
+		scope := &w.t.scopes[i]
+		if !scope.opened {
+			continue
+		}
+		for _, m := range scope.metrics.All() {
+			if err := w.metric(m, scope.labels); err != nil {
 				return err
 			}
 		}
 	}
-	for i := range t.scopes {
-		if !t.scopes[i].opened {
-			continue
-		}
-		for _, m := range t.scopes[i].metrics.All() {
-			if err := w.metric(m, t.scopes[i].labels); err != nil {
-				return err
-			}
+	return nil
+}
+
+// pushTimes enters the series of the times of pushes, which are made apart.
+func (w *escaper) pushTimes() error {
+	names := []string{PushTimeName}
+	if w.t.options.Held {
+		names = append(names, PushFailureTimeName)
+	}
+	grouping := pcommon.NewMap()
+	w.t.putLabels(grouping, w.t.grouping.labels)
+	for _, name := range names {
+		w.enter(name, w.t.grouping.scope, grouping)
+		if err := w.series("", "", 0); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -309,12 +317,12 @@ func memo(known map[string]string, name string, escape func(string) string) stri
 
 // all yields the labels of a point, those of its scope included.
 func (p *escapedPoint) all(yield func(exposition.Label) bool) {
-	for _, l := range p.labels {
+	for _, l := range p.scope {
 		if !yield(l) {
 			return
 		}
 	}
-	for name, value := range p.Map.All() {
+	for name, value := range p.attributes.All() {
 		if !yield(exposition.Label{Name: name, Value: value.Str()}) {
 			return
 		}

@@ -30,9 +30,9 @@ func gauges(series ...string) string {
 	return strings.Join(families, "\n\n")
 }
 
-// gauge is a body of one gauge with several series.
-func gauge(name string, labels ...string) string {
-	body := fmt.Sprintf("name: %q type: GAUGE ", name)
+// oneGauge is a body of the gauge m with several series.
+func oneGauge(labels ...string) string {
+	body := `name: "m" type: GAUGE `
 	for _, l := range labels {
 		_, metric, _ := strings.Cut(gauges("x "+l), "GAUGE ")
 		body += metric + " "
@@ -54,21 +54,21 @@ func TestRefusedEscaped(t *testing.T) {
 		"metrics, other order":    {"job/j", gauges("my_metric", "my.metric"), `"my_metric" {job="j"}`, `"my.metric" {job="j"}`, "my_metric"},
 		"both with odd names":     {"job/j", gauges("my.metric", "my-metric"), `"my.metric" {job="j"}`, `"my-metric" {job="j"}`, "my_metric"},
 		"with the same labels":    {"job/j", gauges("a.b x=1", "fine", "a_b x=1"), `"a.b" {job="j",x="1"}`, `"a_b" {job="j",x="1"}`, "a_b"},
-		"labels of one metric":    {"job/j", gauge("m", "a.b=1", "a_b=1"), `"m" {"a.b"="1",job="j"}`, `"m" {a_b="1",job="j"}`, "m"},
+		"labels of one metric":    {"job/j", oneGauge("a.b=1", "a_b=1"), `"m" {"a.b"="1",job="j"}`, `"m" {a_b="1",job="j"}`, "m"},
 		"metrics and labels":      {"job/j", gauges("m.n a.b=1", "m_n a_b=1"), `"m.n" {"a.b"="1",job="j"}`, `"m_n" {a_b="1",job="j"}`, "m_n"},
-		"labels in another order": {"job/j", gauge("m", "z=1 a.b=2", "a_b=2 z=1"), `"m" {"a.b"="2",job="j",z="1"}`, `"m" {a_b="2",job="j",z="1"}`, "m"},
-		"a label of the key":      {"job/j/instance/i/a_b/1", gauge("m", "x=1", "x=1 a.b=1"), `"m" {a_b="1",instance="i",job="j",x="1"}`, `"m" {"a.b"="1",a_b="1",instance="i",job="j",x="1"}`, "m"},
-		"joined values":           {"job/j", gauge("m", "a.b=1 a_b=2", "a_b=1;2"), `"m" {"a.b"="1",a_b="2",job="j"}`, `"m" {a_b="1;2",job="j"}`, "m"},
-		"joined once":             {"job/j", gauge("m", "a.b=1 a_b=1", "a_b=1"), `"m" {"a.b"="1",a_b="1",job="j"}`, `"m" {a_b="1",job="j"}`, "m"},
+		"labels in another order": {"job/j", oneGauge("z=1 a.b=2", "a_b=2 z=1"), `"m" {"a.b"="2",job="j",z="1"}`, `"m" {a_b="2",job="j",z="1"}`, "m"},
+		"a label of the key":      {"job/j/instance/i/a_b/1", oneGauge("x=1", "x=1 a.b=1"), `"m" {a_b="1",instance="i",job="j",x="1"}`, `"m" {"a.b"="1",a_b="1",instance="i",job="j",x="1"}`, "m"},
+		"joined values":           {"job/j", oneGauge("a.b=1 a_b=2", "a_b=1;2"), `"m" {"a.b"="1",a_b="2",job="j"}`, `"m" {a_b="1;2",job="j"}`, "m"},
+		"joined once":             {"job/j", oneGauge("a.b=1 a_b=1", "a_b=1"), `"m" {"a.b"="1",a_b="1",job="j"}`, `"m" {a_b="1",job="j"}`, "m"},
 		"several characters":      {"job/j", gauges("a..b", "a_b"), `"a..b" {job="j"}`, `"a_b" {job="j"}`, "a_b"},
 		"each character":          {"job/j", gauges("a..b", "a__b"), `"a..b" {job="j"}`, `"a__b" {job="j"}`, "a__b"},
 		"at the end":              {"job/j", gauges("a", "a."), `"a" {job="j"}`, `"a." {job="j"}`, "a"},
 		"beyond ASCII":            {"job/j", gauges("größe", "gr_ße"), `"größe" {job="j"}`, `"gr_ße" {job="j"}`, "gr__e"},
 		"as long as each other":   {"job/j", gauges("да", "не"), `"да" {job="j"}`, `"не" {job="j"}`, "__"},
 		"digit first":             {"job/j", gauges("1a", "_1a"), `"1a" {job="j"}`, `"_1a" {job="j"}`, "_1a"},
-		"digit of a label":        {"job/j", gauge("m", "1a=1", "key_1a=1"), `"m" {"1a"="1",job="j"}`, `"m" {job="j",key_1a="1"}`, "m"},
-		"colon of a label":        {"job/j", gauge("m", "a:b=1", "a_b=1"), `"m" {"a:b"="1",job="j"}`, `"m" {a_b="1",job="j"}`, "m"},
-		"scopes":                  {"job/j", gauge("m", "otel_scope_a.b=1", "otel_scope_a_b=1"), `"m" {job="j","otel_scope_a.b"="1"}`, `"m" {job="j",otel_scope_a_b="1"}`, "m"},
+		"digit of a label":        {"job/j", oneGauge("1a=1", "key_1a=1"), `"m" {"1a"="1",job="j"}`, `"m" {job="j",key_1a="1"}`, "m"},
+		"colon of a label":        {"job/j", oneGauge("a:b=1", "a_b=1"), `"m" {"a:b"="1",job="j"}`, `"m" {a_b="1",job="j"}`, "m"},
+		"scopes":                  {"job/j", oneGauge("otel_scope_a.b=1", "otel_scope_a_b=1"), `"m" {job="j","otel_scope_a.b"="1"}`, `"m" {job="j",otel_scope_a_b="1"}`, "m"},
 		"the receiver's own":      {"job/j", gauges("push.time_seconds"), `"push_time_seconds" {job="j"}`, `"push.time_seconds" {job="j"}`, "push_time_seconds"},
 		"histograms":              {"job/j", `name: "h.x"` + classicHistogram + "\n\n" + `name: "h_x"` + classicHistogram, `"h.x" {job="j"}`, `"h_x" {job="j"}`, "h_x_bucket"},
 		"native histograms":       {"job/j", `name: "h.x"` + nativeHistogram + "\n\n" + `name: "h_x"` + nativeHistogram, `"h.x" {job="j"}`, `"h_x" {job="j"}`, "h_x"},
@@ -104,14 +104,14 @@ func TestTakenEscaped(t *testing.T) {
 		"other metrics":           {"job/j", gauges("my.metric", "my_other", "mymetric")},
 		"upper case":              {"job/j", gauges("my.Metric", "my.metric")},
 		"no letter that is ASCII": {"job/j", gauges("температура", "давление")},
-		"joined labels":           {"job/j", gauge("m", "a.b=1 a_b=2", "a.b=2 a_b=1", "a.b=1", "a_b=2")},
-		"joined in their order":   {"job/j", gauge("m", "a.b=1 a_b=2", "a_b=2;1")},
+		"joined labels":           {"job/j", oneGauge("a.b=1 a_b=2", "a.b=2 a_b=1", "a.b=1", "a_b=2")},
+		"joined in their order":   {"job/j", oneGauge("a.b=1 a_b=2", "a_b=2;1")},
 		"legacy names":            {"job/j", gauges("my:metric", "my_metric", "my__metric")},
 		"classic beside native":   {"job/j", `name: "h.x"` + nativeHistogram + "\n\n" + `name: "h_x"` + classicHistogram},
 		"sum of other labels":     {"job/j", `name: "h.x"` + classicHistogram + "\n\n" + gauges("h_x_sum x=1")},
 		"bucket of another bound": {"job/j", `name: "h.x"` + classicHistogram + "\n\n" + gauges("h_x_bucket le=2")},
 		"push_time of others":     {"job/j", gauges("push.time_seconds x=1")},
-		"label of another group":  {"job/j/a_b/1", gauge("m", "x=1", "x=1 a.b=2")},
+		"label of another group":  {"job/j/a_b/1", oneGauge("x=1", "x=1 a.b=2")},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
