@@ -127,7 +127,7 @@ func TestDurableIsBounded(t *testing.T) {
 	t.Parallel()
 	content, err := os.ReadFile("../configs/durable.yaml")
 	require.NoError(t, err)
-	setting := regexp.MustCompile(`\n      max_elapsed_time: (\S+)\n`).FindSubmatch(content)
+	setting := regexp.MustCompile(`\n {6}max_elapsed_time: (\S+)\n`).FindSubmatch(content)
 	require.NotNil(t, setting)
 	bound, err := time.ParseDuration(string(setting[1]))
 	require.NoError(t, err)

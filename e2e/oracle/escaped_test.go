@@ -14,7 +14,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
-	"google.golang.org/protobuf/proto"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
@@ -71,7 +70,7 @@ func randomNames(r *rand.Rand) []*dto.MetricFamily {
 		}
 		seen[metric] = true
 		families = append(families, &dto.MetricFamily{
-			Name: proto.String(metric), Type: dto.MetricType_GAUGE.Enum(),
+			Name: &metric, Type: dto.MetricType_GAUGE.Enum(),
 			Metric: []*dto.Metric{{Label: []*dto.LabelPair{{Name: &label, Value: &value}}, Gauge: &dto.Gauge{Value: new(1.0)}}},
 		})
 	}

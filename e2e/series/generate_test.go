@@ -146,7 +146,7 @@ func histogramKinds(t *testing.T) []histogramKind {
 		families := gather(t, registry)
 		for _, m := range families[0].GetMetric() { // As client_java does.
 			m.Histogram.Bucket = append(m.Histogram.Bucket, &dto.Bucket{
-				UpperBound: new(math.Inf(1)), CumulativeCount: proto.Uint64(m.GetHistogram().GetSampleCount()),
+				UpperBound: new(math.Inf(1)), CumulativeCount: new(m.GetHistogram().GetSampleCount()),
 			})
 		}
 		kinds = append(kinds, histogramKind{kind.name, families})

@@ -82,15 +82,14 @@ func withoutNativeHistograms(l lane) lane {
 
 // ofHistograms are the lanes of one way under each setting for histograms.
 func ofHistograms(l lane) []lane {
-	var lanes []lane
+	var settings []lane
 	for _, setting := range []string{classic, native, both} {
-		l.histograms, l.ofHistograms = setting, true
-		lanes = append(lanes, l)
+		with := l
+		with.title += ", histograms: " + setting
+		with.histograms, with.ofHistograms = setting, true
+		settings = append(settings, with)
 	}
-	for i := range lanes {
-		lanes[i].title += ", histograms: " + lanes[i].histograms
-	}
-	return lanes
+	return settings
 }
 
 // The settings for histograms.

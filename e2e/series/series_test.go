@@ -53,7 +53,8 @@ func run(t *testing.T, l lane, pages []page) map[string]comparison {
 	t.Helper()
 	gateways, scraping := map[string]string{}, []string{}
 	collector, receiving := startReceiving(t, l)
-	for _, p := range pages {
+	for i := range pages {
+		p := pages[i]
 		buckets := l.scraped(p)
 		if gateways[buckets] == "" {
 			gateway, prometheus := startScraping(t, l.release, buckets)
@@ -86,9 +87,9 @@ func compareAll(t *testing.T, l lane, pages []page, scraped, received map[string
 	t.Helper()
 	result := make(map[string]comparison, len(pages))
 	delete(scraped, gatewayJob)
-	for _, p := range pages {
-		job := p.job()
-		result[job] = compare(l, p, scraped[job], received[job])
+	for i := range pages {
+		job := pages[i].job()
+		result[job] = compare(l, pages[i], scraped[job], received[job])
 		delete(scraped, job)
 		delete(received, job)
 	}

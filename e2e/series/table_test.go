@@ -60,9 +60,9 @@ func table(l lane, pages []page, result map[string]comparison) string {
 	b.WriteString("| page | format | series through a Pushgateway | the same here | of them respelled | otherwise |\n")
 	b.WriteString("|---|---|--:|--:|--:|---|\n")
 	total := comparison{exceptions: map[string]int{}}
-	for _, p := range pages {
-		c := result[p.job()]
-		row(&b, p.name, p.format, c)
+	for i := range pages {
+		c := result[pages[i].job()]
+		row(&b, pages[i].name, pages[i].format, c)
 		total.add(c)
 	}
 	row(&b, "**all**", "", total)
