@@ -87,11 +87,14 @@ func joined(body []byte) (families []byte, twice bool) {
 
 // isImpossible tells whether a family cannot be exposed as text.
 func isImpossible(f *dto.MetricFamily) bool {
+	without := f.GetType() == dto.MetricType_GAUGE_HISTOGRAM &&
+		slices.ContainsFunc(f.GetMetric(), func(m *dto.Metric) bool { return m.Histogram == nil })
+	return f.GetName() == "" || isOfUnknownType(f) || without
+}
+
+func isOfUnknownType(f *dto.MetricFamily) bool {
 	_, known := dto.MetricType_name[int32(f.GetType())]
-	if f.GetType() == dto.MetricType_GAUGE_HISTOGRAM {
-		known = !slices.ContainsFunc(f.GetMetric(), func(m *dto.Metric) bool { return m.Histogram == nil })
-	}
-	return f.GetName() == "" || !known
+	return !known
 }
 
 // isAdded tells the family that a Pushgateway adds to each group from one that was pushed.

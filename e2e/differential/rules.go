@@ -189,7 +189,7 @@ func moreCodings(x *exchange) bool {
 // familyTwice expects what a Pushgateway answers to the same families of which each name comes once.
 func familyTwice(x *exchange) bool {
 	families, twice := joined(x.request.plain)
-	if !twice || !x.request.isPush() || x.coding() != "" && !x.request.encoded {
+	if !twice || anyFamily(x.request, isOfUnknownType) || !x.request.isPush() || x.coding() != "" && !x.request.encoded {
 		return false
 	}
 	if x.refusal(http.StatusBadRequest, ` is pushed twice, as |`+collectedBefore) {
