@@ -36,7 +36,8 @@ type Config struct {
 	Histograms Histograms `mapstructure:"histograms"`
 
 	// UTF8Names admits quoted metric and label names in the text formats and U__ escapes in paths, as the Pushgateway's
-	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Default: false.
+	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Without it, a push is refused in which two series
+	// become one when names are escaped with underscores. Default: false.
 	UTF8Names bool `mapstructure:"utf8_names"`
 
 	// PushTimeMetrics adds push_time_seconds with the labels of the group to every push. Default: true.

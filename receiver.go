@@ -65,6 +65,7 @@ func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
 				HistogramsBoth:    translate.BothHistograms,
 			}[config.Histograms],
 			PushTime: config.PushTimeMetrics,
+			Escaped:  !config.UTF8Names,
 			Limits: translate.Limits{
 				SeriesPerPush:    config.Limits.SeriesPerPush,
 				LabelsPerSeries:  config.Limits.LabelsPerSeries,

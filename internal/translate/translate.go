@@ -58,6 +58,8 @@ type Options struct {
 	Histograms Histograms
 	// PushTime adds push_time_seconds to every push, as a Pushgateway does.
 	PushTime bool
+	// Escaped says that names may be escaped with underscores on their way. A push in which two series then become one is refused.
+	Escaped bool
 	// Held says that the push becomes part of a group. Its families are kept apart then, and the times of pushes are left to
 	// the group: PushTime only passes over the families of that name in the body. Of histograms both parts are made then, whatever is
 	// forwarded; see Histograms.Forwarded.
@@ -117,6 +119,11 @@ func (t *translator) all(k groupingkey.Key) error {
 	}
 	for i := range t.families {
 		if err := t.family(&t.families[i]); err != nil {
+			return err
+		}
+	}
+	if t.options.Escaped && t.unusual {
+		if err := t.checkEscaped(); err != nil {
 			return err
 		}
 	}
