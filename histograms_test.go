@@ -59,10 +59,10 @@ func protobufBody(t *testing.T, families ...*dto.MetricFamily) string {
 	return body.String()
 }
 
-// pushProtobuf sends a request whose body is protobuf.
-func pushProtobuf(t *testing.T, address, method, target, body string) (status int, answer string) {
+// pushProtobuf pushes a body of protobuf to the group job="j".
+func pushProtobuf(t *testing.T, address, method, body string) (status int, answer string) {
 	status, _, answer = exchange(t, address, &conformanceStep{
-		Method: method, Target: target, BodyB64: base64.StdEncoding.EncodeToString([]byte(body)),
+		Method: method, Target: "/metrics/job/j", BodyB64: base64.StdEncoding.EncodeToString([]byte(body)),
 		Headers: [][2]string{{"Content-Type", delimitedProtobuf}},
 	})
 	return status, answer
@@ -105,7 +105,7 @@ func TestHistogramsOfAProxy(t *testing.T) {
 			t.Parallel()
 			sink := new(consumertest.MetricsSink)
 			address := startReceiver(t, with(func(c *Config) { c.Histograms = setting }), sink)
-			status, answer := pushProtobuf(t, address, http.MethodPut, "/metrics/job/j", protobufBody(t, histogramFamilies()...))
+			status, answer := pushProtobuf(t, address, http.MethodPut, protobufBody(t, histogramFamilies()...))
 			require.Equal(t, http.StatusOK, status, answer)
 			assert.Equal(t, want, forwardedKinds(sink))
 		})
@@ -124,7 +124,7 @@ func TestHistogramsOfGroups(t *testing.T) {
 				c.Histograms = setting
 			}), sink)
 			pushed := histogramFamilies()
-			status, answer := pushProtobuf(t, address, http.MethodPut, "/metrics/job/j", protobufBody(t, pushed...))
+			status, answer := pushProtobuf(t, address, http.MethodPut, protobufBody(t, pushed...))
 			require.Equal(t, http.StatusOK, status, answer)
 			awaitKinds(t, sink, want)
 			assertShowsBothParts(t, address, pushed)
@@ -191,14 +191,15 @@ func TestHistogramThatBecomesClassic(t *testing.T) {
 		{both, map[string]int{"both ExponentialHistogram": 1, "both Histogram": 1}},
 	} {
 		sink.Reset()
-		status, answer := pushProtobuf(t, address, http.MethodPut, "/metrics/job/j", protobufBody(t, step.family))
+		status, answer := pushProtobuf(t, address, http.MethodPut, protobufBody(t, step.family))
 		require.Equal(t, http.StatusOK, status, "step %d: %s", i, answer)
 		awaitKinds(t, sink, step.want)
 	}
 }
 
-func gaugeFamily(name string, values map[string]float64) *dto.MetricFamily {
-	f := &dto.MetricFamily{Name: &name, Type: dto.MetricType_GAUGE.Enum()}
+// gaugesOf is a family of gauges by the value of their label.
+func gaugesOf(values map[string]float64) *dto.MetricFamily {
+	f := &dto.MetricFamily{Name: new("g"), Type: dto.MetricType_GAUGE.Enum()}
 	for label, v := range values {
 		f.Metric = append(f.Metric, &dto.Metric{Label: []*dto.LabelPair{{Name: new("l"), Value: &label}}, Gauge: &dto.Gauge{Value: &v}})
 	}
@@ -216,19 +217,20 @@ func TestFamilyTwice(t *testing.T) {
 		text     string
 	}{
 		"one type": {
-			[]*dto.MetricFamily{gaugeFamily("g", map[string]float64{"a": 1}), gaugeFamily("g", map[string]float64{"b": 2})}, http.StatusOK,
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(map[string]float64{"b": 2})},
+			http.StatusOK,
 			map[string]string{`g job="j" l="a"`: "1", `g job="j" l="b"`: "2"}, "",
 		},
 		"the second one empty": {
-			[]*dto.MetricFamily{gaugeFamily("g", map[string]float64{"a": 1}), gaugeFamily("g", nil)}, http.StatusOK,
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(nil)}, http.StatusOK,
 			map[string]string{`g job="j" l="a"`: "1"}, "",
 		},
 		"the same series": {
-			[]*dto.MetricFamily{gaugeFamily("g", map[string]float64{"a": 1}), gaugeFamily("g", map[string]float64{"a": 2})}, http.StatusBadRequest, nil,
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(map[string]float64{"a": 2})}, http.StatusBadRequest, nil,
 			`collected metric "g" {instance="",job="j",l="a"} was collected before with the same name and label values`,
 		},
 		"two types": {
-			[]*dto.MetricFamily{gaugeFamily("g", map[string]float64{"a": 1}), counter}, http.StatusBadRequest, nil,
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), counter}, http.StatusBadRequest, nil,
 			`metric family "g" is pushed twice, as gauge and as counter`,
 		},
 		"an unknown type": {
@@ -245,7 +247,7 @@ func TestFamilyTwice(t *testing.T) {
 					withGroups(func(g *GroupsConfig) { g.RepublishInterval = 0 })(config)
 				}
 				address := startReceiver(t, config, sink)
-				status, answer := pushProtobuf(t, address, http.MethodPost, "/metrics/job/j", protobufBody(t, c.families...))
+				status, answer := pushProtobuf(t, address, http.MethodPost, protobufBody(t, c.families...))
 				assert.Equal(t, c.status, status)
 				assert.Contains(t, answer, c.text)
 				if c.want == nil {
@@ -278,7 +280,7 @@ func TestStartOfAClientAhead(t *testing.T) {
 			t.Parallel()
 			sink := new(consumertest.MetricsSink)
 			address := startReceiver(t, config, sink)
-			status, answer := pushProtobuf(t, address, http.MethodPut, "/metrics/job/j", body)
+			status, answer := pushProtobuf(t, address, http.MethodPut, body)
 			require.Equal(t, http.StatusOK, status, answer)
 			require.Eventually(t, func() bool { return len(sink.AllMetrics()) > 0 }, 10*time.Second, 5*time.Millisecond)
 			seen := 0
