@@ -219,22 +219,28 @@ func TestFamilyTwice(t *testing.T) {
 		"one type": {
 			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(map[string]float64{"b": 2})},
 			http.StatusOK,
-			map[string]string{`g job="j" l="a"`: "1", `g job="j" l="b"`: "2"}, "",
+			map[string]string{`g job="j" l="a"`: "1", `g job="j" l="b"`: "2"},
+			"",
 		},
 		"the second one empty": {
-			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(nil)}, http.StatusOK,
-			map[string]string{`g job="j" l="a"`: "1"}, "",
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(nil)},
+			http.StatusOK,
+			map[string]string{`g job="j" l="a"`: "1"},
+			"",
 		},
 		"the same series": {
-			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(map[string]float64{"a": 2})}, http.StatusBadRequest, nil,
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), gaugesOf(map[string]float64{"a": 2})},
+			http.StatusBadRequest, nil,
 			`collected metric "g" {instance="",job="j",l="a"} was collected before with the same name and label values`,
 		},
 		"two types": {
-			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), counter}, http.StatusBadRequest, nil,
+			[]*dto.MetricFamily{gaugesOf(map[string]float64{"a": 1}), counter},
+			http.StatusBadRequest, nil,
 			`metric family "g" is pushed twice, as gauge and as counter`,
 		},
 		"an unknown type": {
-			[]*dto.MetricFamily{{Name: new("g"), Type: dto.MetricType(17).Enum(), Metric: counter.Metric}}, http.StatusBadRequest, nil,
+			[]*dto.MetricFamily{{Name: new("g"), Type: dto.MetricType(17).Enum(), Metric: counter.Metric}},
+			http.StatusBadRequest, nil,
 			`metric family "g" has an unknown type: 17`,
 		},
 	} {
