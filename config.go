@@ -69,7 +69,8 @@ type LimitsConfig struct {
 	// LabelsPerSeries bounds the labels of a series, grouping labels included. 0 means no limit, which is the default.
 	LabelsPerSeries int `mapstructure:"labels_per_series"`
 
-	// LabelValueLength bounds the length in bytes of a label's value. 0 means no limit, which is the default.
+	// LabelValueLength bounds the length in bytes of a label's value. Labels of exemplars are not counted. 0 means no limit, which is
+	// the default.
 	LabelValueLength int `mapstructure:"label_value_length"`
 
 	_ struct{}

@@ -29,6 +29,7 @@ var rules = []rule{
 	{"OpenMetrics body", openMetrics},
 	{"unknown or disabled `Content-Encoding`", unknownCoding},
 	{"zstd, deflate, zlib, lz4, snappy block", moreCodings},
+	{"protobuf family that comes twice in a push", familyTwice},
 	{"merging by family name with POST, consistency between groups", everyPushAlone},
 	{"a metric of the gateway's own names (`go_goroutines`, `pushgateway_*`) with another type or help", ownNames},
 	{"`push_failure_time_seconds`", pushFailureTime},
@@ -36,11 +37,11 @@ var rules = []rule{
 	{"sample without a metric name, `{x=\"1\"} 1`, behind another sample", namelessSample},
 	{"protobuf family without a name, of an unknown type, or a gauge histogram without a histogram", impossibleFamily},
 	{"`le` as a label of a histogram, in the grouping key or in protobuf, `quantile` in the grouping key of a summary", structuralLabel},
+	{"histogram with native and classic buckets", nativeAndClassic},
 	{"native histogram of a schema outside -4 to 8, or whose buckets contradict their spans", brokenNative},
 	{"empty label in the body, `a{x=\"\"}` beside `a`", emptyLabel},
 	{"the same `le` or quantile twice in one series", sameStructuralLabel},
 	{"a metric named as a series of a gauge histogram, `h_sum` beside `h`", gaugeHistogramCollision},
-	{"histogram with native and classic buckets", nativeAndClassic},
 	{"native histogram with fractional or negative populations, or with more than its count", fractionalNative},
 	{"gauge histogram", gaugeHistogram},
 	{"histogram whose buckets fall, whose counts are no whole numbers, that has buckets without `_count`, or whose `+Inf` differs from `_count`", flattenedHistogram},
@@ -65,6 +66,7 @@ var notCompared = map[string]string{
 	"PUT, POST or DELETE that cannot be stored":                                                                  inGroups,
 	"the gateway's own metrics on GET `/metrics`: `go_*`, `process_*`, `promhttp_*`, `pushgateway_*`":            inGroups,
 	"exemplars in protobuf on GET `/metrics`":                                                                    inGroups,
+	"family without series in GET `/api/v1/metrics`":                                                             inGroups,
 	"gauge histogram in GET `/api/v1/metrics`":                                                                   inGroups,
 	"more than two that read all groups at once":                                                                 inGroups,
 }
@@ -184,6 +186,21 @@ func moreCodings(x *exchange) bool {
 	return true
 }
 
+// familyTwice expects what a Pushgateway answers to the same families of which each name comes once.
+func familyTwice(x *exchange) bool {
+	families, twice := joined(x.request.plain)
+	if !twice || anyFamily(x.request, isOfUnknownType) || !x.request.isPush() || x.coding() != "" && !x.request.encoded {
+		return false
+	}
+	if x.refusal(http.StatusBadRequest, ` is pushed twice, as |`+collectedBefore) {
+		return true
+	}
+	r := *x.request.without("Content-Encoding")
+	r.plain, r.body = families, families
+	x.replace(&r)
+	return true
+}
+
 func everyPushAlone(x *exchange) bool {
 	if !x.followed || !x.request.isPush() {
 		return false
@@ -232,7 +249,7 @@ func namelessSample(x *exchange) bool {
 
 func impossibleFamily(x *exchange) bool {
 	return anyFamily(x.request, isImpossible) &&
-		x.refusal(http.StatusBadRequest, ": metric family without a name\n$| is not a [A-Z_]+\n$")
+		x.refusal(http.StatusBadRequest, ": metric family without a name\n$| is not a [A-Z_]+\n$| has an unknown type: -?[0-9]+\n$")
 }
 
 func structuralLabel(x *exchange) bool {

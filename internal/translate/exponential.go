@@ -127,7 +127,7 @@ func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series, h *
 // fitNative collects the native buckets and tells whether an exponential point holds them. If there is a problem, no point does, not
 // even a flattened one.
 func (t *translator) fitNative(f *exposition.Family, h *exposition.HistogramValue) (fits bool, problem string) {
-	if problem := t.expandNative(h); problem != "" {
+	if problem = t.expandNative(h); problem != "" {
 		return false, problem
 	}
 	if f.Type == exposition.GaugeHistogram || !t.fitsExponential(h) {

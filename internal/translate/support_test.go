@@ -51,7 +51,7 @@ func decode(t *testing.T, format exposition.Format, body string) *exposition.Bat
 	return &b
 }
 
-func delimited(t *testing.T, body string) []byte {
+func delimited(t testing.TB, body string) []byte {
 	var out bytes.Buffer
 	for text := range strings.SplitSeq(body, "\n\n") {
 		var family dto.MetricFamily

@@ -48,7 +48,7 @@ type Limits struct {
 	SeriesPerPush int
 	// LabelsPerSeries counts job, instance and the other grouping labels too, but not the structural le and quantile.
 	LabelsPerSeries int
-	// LabelValueLength is in bytes.
+	// LabelValueLength is in bytes. It does not count for exemplars.
 	LabelValueLength int
 }
 
