@@ -23,7 +23,7 @@ type builder struct {
 	key     []*dto.LabelPair // the grouping labels, empty ones too
 	scope   []*dto.LabelPair // what the current scope names
 	family  *dto.MetricFamily
-	whole   map[string]*dto.Metric // histograms being put together, by their labels
+	whole   map[string]*dto.Metric // histograms and summaries being put together, by their labels
 }
 
 func newBuilder(key groupingkey.Key, o Options) *builder {
@@ -128,6 +128,8 @@ func (b *builder) addNumbers(points pmetric.NumberDataPointSlice, suffix string)
 			b.add(p.Attributes()).Gauge = &dto.Gauge{Value: &v}
 		case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 			b.join(p.Attributes(), suffix, v)
+		case dto.MetricType_SUMMARY:
+			b.joinSummary(p.Attributes(), suffix, v)
 		default:
 			b.add(p.Attributes()).Untyped = &dto.Untyped{Value: &v}
 		}

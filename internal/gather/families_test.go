@@ -49,6 +49,15 @@ func TestFamilies(t *testing.T) {
 			"# TYPE h histogram", `h_bucket{instance="",job="j",le="1"} 1`, `h_bucket{instance="",job="j",le="+Inf"} 2`,
 			`h_sum{instance="",job="j"} 3`, `h_count{instance="",job="j"} 2`,
 		}},
+		{"summaries of OpenMetrics, one without sum", push{"job/j", openMetrics, "# TYPE s summary\ns{x=\"1\",quantile=\"0.5\"} 1\ns_sum{x=\"1\"} 2\ns_count{x=\"1\"} 3\n" +
+			"s{x=\"2\",quantile=\"0.5\"} 4\ns_count{x=\"2\"} 5\n# EOF\n"}, []string{
+			"# TYPE s summary",
+			`s{instance="",job="j",x="1",quantile="0.5"} 1`, `s_sum{instance="",job="j",x="1"} 2`, `s_count{instance="",job="j",x="1"} 3`,
+			`s{instance="",job="j",x="2",quantile="0.5"} 4`, `s_sum{instance="",job="j",x="2"} 0`, `s_count{instance="",job="j",x="2"} 5`,
+		}},
+		{"histogram of OpenMetrics without sum", push{"job/j", openMetrics, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_count 2\n# EOF\n"}, []string{
+			"# TYPE h histogram", `h_bucket{instance="",job="j",le="+Inf"} 2`, `h_sum{instance="",job="j"} 0`, `h_count{instance="",job="j"} 2`,
+		}},
 		{"one histogram that OTLP holds, one that it does not", push{"job/j", text, "# TYPE h histogram\n" +
 			"h_bucket{x=\"1\",le=\"1\"} 1\nh_bucket{x=\"1\",le=\"+Inf\"} 2\nh_sum{x=\"1\"} 3\nh_count{x=\"1\"} 2\n" +
 			"h_bucket{x=\"2\",le=\"1\"} 1.5\nh_bucket{x=\"2\",le=\"+Inf\"} 2.5\nh_sum{x=\"2\"} 3\nh_count{x=\"2\"} 2.5\n"}, []string{

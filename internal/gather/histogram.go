@@ -93,7 +93,11 @@ func spans(b pmetric.ExponentialHistogramDataPointBuckets) (spans []*dto.BucketS
 
 // join adds a series of a histogram that was flattened to the histogram that it came from: that of the same labels.
 func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
-	h := b.histogramOf(attributes)
+	m := b.wholeOf(attributes, "le")
+	if m.Histogram == nil {
+		m.Histogram = &dto.Histogram{}
+	}
+	h := m.Histogram
 	switch suffix {
 	case "_bucket":
 		le, _ := attributes.Get("le")
@@ -106,18 +110,36 @@ func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
 	}
 }
 
-// histogramOf finds or makes the histogram that a series is a part of.
-func (b *builder) histogramOf(attributes pcommon.Map) *dto.Histogram {
-	labels := b.labels(attributes, "le")
+// joinSummary adds a series of a summary that was flattened to the summary that it came from.
+func (b *builder) joinSummary(attributes pcommon.Map, suffix string, v float64) {
+	m := b.wholeOf(attributes, "quantile")
+	if m.Summary == nil {
+		m.Summary = &dto.Summary{}
+	}
+	switch suffix {
+	case "":
+		q, _ := attributes.Get("quantile")
+		quantile, _ := strconv.ParseFloat(q.AsString(), 64) // It was a number that was spelled there.
+		m.Summary.Quantile = append(m.Summary.Quantile, &dto.Quantile{Quantile: &quantile, Value: &v})
+	case "_sum":
+		m.Summary.SampleSum = &v
+	case "_count":
+		m.Summary.SampleCount = new(uint64(v))
+	}
+}
+
+// wholeOf finds or makes the histogram or summary that a series is a part of. The label is one of the part alone.
+func (b *builder) wholeOf(attributes pcommon.Map, label string) *dto.Metric {
+	labels := b.labels(attributes, label)
 	id := identity(labels)
 	if m, ok := b.whole[id]; ok {
-		return m.Histogram
+		return m
 	}
 	if b.whole == nil {
 		b.whole = map[string]*dto.Metric{}
 	}
-	m := &dto.Metric{Label: labels, Histogram: &dto.Histogram{}}
+	m := &dto.Metric{Label: labels}
 	b.whole[id] = m
 	b.family.Metric = append(b.family.Metric, m)
-	return m.Histogram
+	return m
 }

@@ -3,6 +3,8 @@
 
 package translate
 
+import "github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+
 // A push may become this many attributes, and this many bytes of names, labels and descriptions: some, and so many for each
 // element or byte of its body. The labels of the grouping key are repeated on each series, in protobuf the name of the family
 // too, and a histogram's labels on each bucket; and whoever writes pdata down, groups and exporters among them, writes a text
@@ -44,8 +46,12 @@ func (t *translator) spendShared() error {
 
 // spendPoint counts what the current series will become beside that: its own labels on each of its points and, as text, on
 // each series that Prometheus makes of it; and a metric, if it is the first of its kind in its scope.
-func (t *translator) spendPoint(k kind) error {
-	if t.opens(k) {
+func (t *translator) spendPoint(f *exposition.Family, s *exposition.Series, k kind) error {
+	first := k
+	if k == flattened {
+		first = t.flatKinds(t.flatParts(f, s))[0]
+	}
+	if t.opens(first) {
 		if err := t.spendMetric(); err != nil {
 			return err
 		}

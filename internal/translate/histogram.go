@@ -23,7 +23,7 @@ func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) 
 	if err := t.sortBuckets(f, s, h); err != nil {
 		return 0, err
 	}
-	if f.Type == exposition.Histogram && t.fitsClassic(h) {
+	if f.Type == exposition.Histogram && (h.HasCount || !t.batch.OnlyPushed) && t.fitsClassic(h) {
 		return classic, nil
 	}
 	t.flatClassic(h)
@@ -145,7 +145,7 @@ func (s *scope) openHistograms(d metricDescription, n int) pmetric.HistogramData
 }
 
 // buildHistogram fills in a point of a classic histogram, whose buckets are in t.buckets. A sum that was not pushed is 0,
-// as a Pushgateway shows it.
+// as a Pushgateway shows it, if it is not absent.
 //
 // A stale marker keeps its bounds, so that the series of all buckets end; it gets a sum, because the remote write exporter
 // ends the series of the sum only if there is one.
@@ -161,7 +161,9 @@ func (t *translator) buildHistogram(s *exposition.Series, dp pmetric.HistogramDa
 		return
 	}
 	count, _ := wholeCount(h.Count, h.CountFloat)
-	dp.SetSum(h.Sum)
+	if h.HasSum || !t.batch.OnlyPushed {
+		dp.SetSum(h.Sum)
+	}
 	dp.SetCount(count)
 	t.putBuckets(dp, count, false)
 }

@@ -145,7 +145,9 @@ func seriesOfMetric(m pmetric.Metric, base map[string]string) (lines []string) {
 				}
 				add("_bucket", p.Attributes(), "le="+spell(bound), float64(sum))
 			}
-			add("_sum", p.Attributes(), "", p.Sum())
+			if p.HasSum() {
+				add("_sum", p.Attributes(), "", p.Sum())
+			}
 			add("_count", p.Attributes(), "", float64(p.Count()))
 		}
 	case pmetric.MetricTypeExponentialHistogram:

@@ -137,7 +137,7 @@ func (t *translator) add(f *exposition.Family, series int32) error {
 	}
 	k, err := t.shape(f, s)
 	if err == nil {
-		err = t.spendPoint(k)
+		err = t.spendPoint(f, s, k)
 	}
 	if err != nil {
 		return err
@@ -155,7 +155,7 @@ func (t *translator) shape(f *exposition.Family, s *exposition.Series) (kind, er
 	case exposition.Histogram, exposition.GaugeHistogram:
 		return t.shapeHistogram(f, s)
 	case exposition.Summary:
-		return summary, t.checkQuantiles(f, s)
+		return t.shapeSummary(f, s)
 	default:
 		return number, nil
 	}
@@ -163,6 +163,10 @@ func (t *translator) shape(f *exposition.Family, s *exposition.Series) (kind, er
 
 // build makes the point of a series that was found good, in the metric of its family and scope.
 func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
+	if k == flattened {
+		t.buildFlattened(f, s)
+		return
+	}
 	scope := t.open(f, k)
 	t.push.DataPoints++
 	switch k {
@@ -174,8 +178,6 @@ func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
 		t.buildExponential(s, scope.exponentials.AppendEmpty())
 	case summary:
 		t.buildSummary(s, scope.summaries.AppendEmpty())
-	case flattened:
-		t.buildFlattened(s, &scope.flattened)
 	}
 }
 

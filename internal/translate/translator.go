@@ -56,6 +56,7 @@ type translator struct {
 	positive   []nativeBucket
 	negative   []nativeBucket
 	flat       []flatBucket
+	kinds      []kind
 }
 
 // family is a family that has series.
@@ -73,7 +74,9 @@ const (
 	classic
 	exponential
 	summary
-	flattened
+	flattened // the buckets or quantiles
+	flatSum
+	flatCount
 	kinds
 )
 
