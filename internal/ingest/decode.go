@@ -5,7 +5,6 @@ package ingest
 
 import (
 	"errors"
-	"fmt"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
@@ -57,10 +56,10 @@ func (in *Ingest) mistakesTimestamps(batch *exposition.Batch) bool {
 	return false
 }
 
-// asText names the fault in OpenMetrics for which a body was read as text, before what was wrong with it then.
-func asText(fault *exposition.ParseError, err error) error {
-	if fault == nil {
-		return err
+// readAsText adds to a refusal the fault in OpenMetrics for which the body was read as text, if it was.
+func (r *Refusal) readAsText(fault *exposition.ParseError) *Refusal {
+	if fault != nil {
+		r.Help = "the body was read as text because of an " + cut(fault.Error())
 	}
-	return fmt.Errorf("%w; read as text: %w", fault, err)
+	return r
 }

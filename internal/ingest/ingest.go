@@ -144,7 +144,7 @@ func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*
 	translating.Reserve = func(bytes int64) error { return reserved.more(bytes / usualWeight) }
 	push, err := translate.Translate(batch, r.Key, translating)
 	if err != nil {
-		return nil, refuseUntranslated(asText(fault, err))
+		return nil, refuseUntranslated(err).readAsText(fault)
 	}
 	return push, nil
 }
@@ -156,7 +156,7 @@ func refuseUndecoded(err error) error {
 	return Refuse(ReasonParse, err)
 }
 
-func refuseUntranslated(err error) error {
+func refuseUntranslated(err error) *Refusal {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal
 	}
