@@ -22,6 +22,7 @@ import (
 // path that has no labels to be spelled.
 func cleanTarget(path string) (string, bool) {
 	decoded, err := url.PathUnescape(path)
+	decoded = "/" + strings.TrimLeft(decoded, "/")
 	elements := strings.Split(decoded, "/")
 	if len(elements) == 5 && elements[4] == "" {
 		elements = elements[:4] // A slash may follow the job.

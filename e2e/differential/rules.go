@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
 // rule explains differences that are meant.
@@ -25,10 +27,10 @@ type rule struct {
 var rules = []rule{
 	{"GET `/`, `/status`, `/static/*`, `/-/quit`, `/debug/pprof`", notServed},
 	{"HEAD `/-/healthy`, `/-/ready`", headOfHealth},
+	{"`Content-Encoding: gzip` of a body that is not needed: none was sent, the method takes none, or something else is wrong", unneededCoding},
 	{"path not clean: `//`, `/./`, `/../`, wrong case, `/metrics/job/`, `/metrics/job/%2F`", neverRedirect},
 	{"OpenMetrics body", openMetrics},
-	{"unknown or disabled `Content-Encoding`", unknownCoding},
-	{"zstd, deflate, zlib, lz4, snappy block", moreCodings},
+	{"`Content-Encoding` of other codings than gzip and framed snappy, or of several", otherCodings},
 	{"merging by family name with POST, consistency between groups", everyPushAlone},
 	{"a metric of the gateway's own names (`go_goroutines`, `pushgateway_*`) with another type or help", ownNames},
 	{"`push_failure_time_seconds`", pushFailureTime},
@@ -46,7 +48,6 @@ var rules = []rule{
 	{"histogram whose buckets fall, whose counts are no whole numbers, that has buckets without `_count`, or whose `+Inf` differs from `_count`", flattenedHistogram},
 	{"stale marker as the sum of a histogram or summary", staleSum},
 	{"text of consistency errors", consistencyText},
-	{"body whose coding is broken, behind another fault or with a request that needs no body", brokenCoding},
 }
 
 // notCompared are rows of the README that cannot show here, with the reason.
@@ -122,6 +123,13 @@ var emptyJob = regexp.MustCompile("^/metrics/job(@base64)?//")
 
 // neverRedirect expects what a Pushgateway answers to the same path in a spelling that it takes as it is.
 func neverRedirect(x *exchange) bool {
+	if strings.HasPrefix(x.path(), "//") {
+		other := *x.request
+		other.target = "/" + strings.TrimLeft(other.target, "/")
+		x.replace(&other)
+		neverRedirect(x)
+		return true
+	}
 	if decoded, err := url.PathUnescape(x.path()); err == nil && emptyJob.MatchString(decoded) {
 		return x.refusal(http.StatusNotFound, notFound)
 	}
@@ -147,36 +155,47 @@ func openMetrics(x *exchange) bool {
 	if err != nil || mediaType != "application/openmetrics-text" || !x.request.isPush() {
 		return false
 	}
+	// What is no OpenMetrics is read as a Pushgateway reads it. If that is not text either, another fault is named.
+	if new(exposition.Batch).Decode(exposition.OpenMetrics, x.request.plain, exposition.Options{UTF8Names: true}) != nil {
+		return strings.HasPrefix(x.theirs.body, "text format parsing error") &&
+			x.refusal(http.StatusBadRequest, "^OpenMetrics parsing error")
+	}
 	x.theirs = &answer{status: x.ours.status, body: x.ours.body, series: x.ours.series}
 	return true
 }
 
-// shared are the codings that both sides know, in the terms of the receiver.
-var shared = []string{"", "gzip", "snappy"}
+// decoded are the codings that the receiver decodes, and others those that it refuses. All other names are none.
+var (
+	decoded = []string{"gzip", "snappy", "zstd", "deflate", "zlib", "lz4", "x-snappy-framed"}
+	others  = []string{"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress"}
+)
 
-// more are the codings that the receiver knows besides, and snappy's other format.
-var more = []string{"zstd", "deflate", "zlib", "lz4", "snappy", "x-gzip", "x-snappy-framed"}
-
-// coding is the request's coding, which identity is none.
-func (x *exchange) coding() string {
-	coding := strings.ToLower(strings.TrimSpace(x.request.header("Content-Encoding")))
-	return strings.TrimPrefix(coding, "identity")
+// codings are those that the receiver takes the request to have, each once.
+func (x *exchange) codings() (codings []string) {
+	for _, h := range x.request.headers {
+		if !strings.EqualFold(h.name, "Content-Encoding") {
+			continue
+		}
+		for name := range strings.SplitSeq(strings.ToLower(h.value), ",") {
+			name = strings.Replace(strings.TrimSpace(name), "x-gzip", "gzip", 1)
+			if !slices.Contains(codings, name) && (slices.Contains(decoded, name) || slices.Contains(others, name)) {
+				codings = append(codings, name)
+			}
+		}
+	}
+	return codings
 }
 
-func unknownCoding(x *exchange) bool {
-	if coding := x.coding(); slices.Contains(shared, coding) || slices.Contains(more, coding) {
+// otherCodings expects what a Pushgateway answers to the body without its coding, unless the coding is refused.
+func otherCodings(x *exchange) bool {
+	codings := x.codings()
+	switch {
+	case len(codings) == 0, strings.EqualFold(x.request.header("Content-Encoding"), "gzip"), len(x.request.body) == 0:
 		return false
-	}
-	return x.refusal(http.StatusUnsupportedMediaType, "is not supported; supported: ")
-}
-
-// moreCodings expects what a Pushgateway answers to the body without its coding.
-func moreCodings(x *exchange) bool {
-	if !slices.Contains(more, x.coding()) {
-		return false
-	}
-	if !x.request.encoded {
-		return x.refusal(http.StatusBadRequest, "")
+	case len(codings) > 1, slices.Contains(others, codings[0]):
+		return x.refusal(http.StatusUnsupportedMediaType, "is not supported; supported: ")
+	case !x.request.encoded && x.refusal(http.StatusBadRequest, codings[0]):
+		return true
 	}
 	other := *x.request.without("Content-Encoding")
 	other.body = other.plain
@@ -195,7 +214,7 @@ func everyPushAlone(x *exchange) bool {
 // renamed sends the request with a metric under another name of the same length, which is what the metric would be if the
 // Pushgateway had none of that name.
 func (x *exchange) renamed(name, other string) bool {
-	if !bytes.Contains(x.request.plain, []byte(name)) || !x.request.isPush() || x.coding() != "" && !x.request.encoded {
+	if !bytes.Contains(x.request.plain, []byte(name)) || !x.request.isPush() || len(x.codings()) > 0 && !x.request.encoded {
 		return false
 	}
 	r := *x.request.without("Content-Encoding")
@@ -266,8 +285,14 @@ func consistencyText(x *exchange) bool {
 	return true
 }
 
-// brokenCoding: the receiver decodes a body whole before it looks at it.
-func brokenCoding(x *exchange) bool {
-	return x.coding() != "" && !x.request.encoded && (!x.theirs.accepted() || !x.request.isPush()) &&
-		x.refusal(http.StatusBadRequest, "^(EOF|unexpected EOF|(gzip|snappy|flate|zlib): .*)\n$")
+// unneededCoding expects what a Pushgateway answers to the request without its coding. It undoes gzip before it looks at anything
+// else, the receiver not before it needs the body.
+func unneededCoding(x *exchange) bool {
+	fault := regexp.MustCompile("^(EOF|unexpected EOF|gzip: .*|flate: .*)\n$")
+	if !slices.Contains(x.codings(), "gzip") || x.theirs.status != http.StatusBadRequest || !fault.MatchString(x.theirs.body) && x.request.method != http.MethodHead ||
+		fault.MatchString(withoutHelp(x.ours.body)) {
+		return false
+	}
+	x.replace(x.request.without("Content-Encoding"))
+	return true
 }
