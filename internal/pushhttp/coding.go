@@ -4,6 +4,7 @@
 package pushhttp
 
 import (
+	"bufio"
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
@@ -29,6 +30,9 @@ const noCoding = ""
 // a blank in its name.
 const unsupported = "not supported"
 
+// perhaps stands in Content-Encoding before a coding that is not named alone. A Pushgateway reads such a body as it is.
+const perhaps = "perhaps "
+
 // otherCodings are the codings of the IANA registry that are not decoded here.
 var otherCodings = []string{"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress"}
 
@@ -38,13 +42,9 @@ var otherCodings = []string{"aes128gcm", "br", "compress", "dcb", "dcz", "exi", 
 // case-insensitive and x-gzip the same as gzip. A request without a body has no coding.
 func (h *handler) normalizeCoding(r *http.Request) {
 	var codings []string
-	if r.ContentLength != 0 {
-		for name := range strings.SplitSeq(strings.Join(r.Header.Values("Content-Encoding"), ","), ",") {
-			name = strings.ToLower(strings.TrimSpace(name))
-			if name == "x-gzip" {
-				name = "gzip"
-			}
-			if isCoding(name) && !slices.Contains(codings, name) {
+	if lines := r.Header.Values("Content-Encoding"); r.ContentLength != 0 {
+		for name := range strings.SplitSeq(strings.Join(lines, ","), ",") {
+			if name = codingName(name); isCoding(name) && !slices.Contains(codings, name) {
 				codings = append(codings, name)
 			}
 		}
@@ -53,10 +53,22 @@ func (h *handler) normalizeCoding(r *http.Request) {
 	case len(codings) == 0:
 		r.Header.Del("Content-Encoding")
 	case len(codings) == 1 && slices.Contains(h.codings, codings[0]):
+		if codingName(r.Header.Get("Content-Encoding")) != codings[0] {
+			codings[0] = perhaps + codings[0]
+		}
 		r.Header.Set("Content-Encoding", codings[0])
 	default:
 		r.Header["Content-Encoding"] = []string{unsupported, strings.Join(codings, ", ")}
 	}
+}
+
+// codingName is the name of a coding in the terms of confighttp.
+func codingName(written string) string {
+	name := strings.ToLower(strings.TrimSpace(written))
+	if name == "x-gzip" {
+		return "gzip"
+	}
+	return name
 }
 
 // isCoding tells whether a name stands for a coding that changes a body.
@@ -93,9 +105,7 @@ func (h *handler) decoders() []confighttp.ToServerOption {
 	options := []confighttp.ToServerOption{confighttp.WithDecoder(unsupported, nothing)}
 	for _, coding := range h.codings {
 		if open, ok := openers[coding]; ok {
-			options = append(options, confighttp.WithDecoder(coding, func(body io.ReadCloser) (io.ReadCloser, error) {
-				return &decoder{coding: coding, source: source{Reader: body}, inFlight: h.options.InFlight, open: open}, nil
-			}))
+			options = append(options, h.decoder(coding, coding, open), h.decoder(perhaps+coding, coding, recognized(coding, open)))
 		}
 	}
 	switch {
@@ -106,6 +116,29 @@ func (h *handler) decoders() []confighttp.ToServerOption {
 		options = append(options, confighttp.WithDecoder(noCoding, nothing))
 	}
 	return options
+}
+
+// decoder is what decodes bodies under that name.
+func (h *handler) decoder(name, coding string, open opener) confighttp.ToServerOption {
+	return confighttp.WithDecoder(name, func(body io.ReadCloser) (io.ReadCloser, error) {
+		return &decoder{coding: coding, source: source{Reader: body}, inFlight: h.options.InFlight, open: open}, nil
+	})
+}
+
+// recognized decodes a body that starts as those in the coding do, and reads others as they are.
+func recognized(coding string, open opener) opener {
+	return func(d *decoder) (io.Reader, error) {
+		start := bufio.NewReader(d.source.Reader)
+		d.source.Reader = start
+		first, err := start.Peek(longestMagic)
+		if err != nil && !errors.Is(err, io.EOF) {
+			return nil, err
+		}
+		if !startsAs(coding, first) {
+			return &d.source, nil
+		}
+		return open(d)
+	}
 }
 
 // asItIs is the decoder of a body without coding: without a reader, confighttp keeps the body.

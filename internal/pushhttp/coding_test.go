@@ -152,6 +152,15 @@ func TestCodingsAccepted(t *testing.T) {
 		{"no coding: of another header", "chunked, 8bit, binary", small, small},
 		{"no coding, and gzip", "utf-8, gzip", gzipped(small), small},
 		{"the same twice", "gzip, gzip", gzipped(small), small},
+		{"the same twice, not applied", "gzip, gzip", small, small},
+		{"another name, and not applied", "utf-8, gzip", small, small},
+		{"not the first line, and not applied", "utf-8\r\nContent-Encoding: zstd", small, small},
+		{"zstd twice", "zstd,zstd", zstandard(large), large},
+		{"zlib twice, not applied", "zlib,zlib", "xa 1\n", "xa 1\n"},
+		{"deflate twice", "deflate,deflate", zlibbed(large), large},
+		{"lz4 twice", "lz4,lz4", lz4ed(large), large},
+		{"snappy block twice", "snappy,snappy", block(large), large},
+		{"short, and not applied", "lz4,lz4", "\n", "\n"},
 		{"the same twice by two names", "GZIP, x-gzip", gzipped(small), small},
 		{"the same in two lines", "gzip\r\nContent-Encoding: gzip", gzipped(small), small},
 		{"no coding in two lines", "utf-8\r\nContent-Encoding: utf-8", small, small},
@@ -226,6 +235,8 @@ func TestCodingsCorrupt(t *testing.T) {
 	blocks := lz4ed(large, lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))
 	for _, tt := range []struct{ name, coding, body, want string }{
 		{"gzip: plain text [E03]", "gzip", small, "gzip: invalid header"},
+		{"gzip in two lines: plain text", "gzip\r\nContent-Encoding: gzip", small, "gzip: invalid header"},
+		{"gzip twice: cut", "gzip, gzip", gzipped(small)[:20], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
 		{"gzip: cut", "gzip", gzipped(large)[:1000], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
 		{"gzip: cut in the header", "gzip", gzipped(small)[:5], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
 		{"gzip: cut in the checksum", "gzip", gzipped(small)[:len(gzipped(small))-1], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
@@ -259,7 +270,7 @@ func TestCodingsCorrupt(t *testing.T) {
 		})
 	}
 	assert.Empty(t, s.pushed())
-	assert.Equal(t, int64(26), s.outcomes(t)["PUT text body"])
+	assert.Equal(t, int64(28), s.outcomes(t)["PUT text body"])
 }
 
 func TestCodingsUnsupported(t *testing.T) {

@@ -98,24 +98,36 @@ func otlpKey(body []byte) bool {
 }
 
 // magics are what starts a body in a coding.
-var magics = []struct{ coding, start string }{
-	{"gzip", "\x1f\x8b"},
-	{"zstd", "\x28\xb5\x2f\xfd"},
-	{"lz4", "\x04\x22\x4d\x18"},
-	{"x-snappy-framed", framedSnappy},
+var magics = map[string]string{
+	"gzip":            "\x1f\x8b",
+	"zstd":            "\x28\xb5\x2f\xfd",
+	"lz4":             "\x04\x22\x4d\x18",
+	"x-snappy-framed": framedSnappy,
+}
+
+const longestMagic = len(framedSnappy)
+
+// startsAs tells whether a body starts as one in the coding does. A block of snappy starts with any byte.
+func startsAs(coding string, body []byte) bool {
+	switch coding {
+	case "zlib", "deflate":
+		return len(body) > 1 && body[0] == 0x78 && binary.BigEndian.Uint16(body)%31 == 0 // RFC 1950, section 2.2
+	default:
+		return bytes.HasPrefix(body, []byte(magics[coding]))
+	}
 }
 
 // codingOf tells in which coding a body seems to be; "" if in none.
 func codingOf(body []byte) string {
-	for _, m := range magics {
-		if bytes.HasPrefix(body, []byte(m.start)) {
-			return m.coding
+	for coding := range magics {
+		if startsAs(coding, body) {
+			return coding
 		}
 	}
 	switch {
 	case utf8.Valid(body):
 		return noCoding
-	case len(body) > 2 && body[0] == 0x78 && binary.BigEndian.Uint16(body)%31 == 0: // RFC 1950, section 2.2
+	case startsAs("zlib", body):
 		return "zlib"
 	case isSnappyBlock(body):
 		return "snappy"
