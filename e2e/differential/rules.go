@@ -29,8 +29,8 @@ var rules = []rule{
 	{"HEAD `/-/healthy`, `/-/ready`", headOfHealth},
 	{"`Content-Encoding` without a body, on a request that needs none, or with another fault besides", codingBeside},
 	{"path not clean: `//`, `/./`, `/../`, wrong case, `/metrics/job/`, `/metrics/job/%2F`", neverRedirect},
-	{"OpenMetrics body", openMetrics},
 	{"`Content-Encoding` of other codings than gzip and framed snappy, or of several", otherCodings},
+	{"OpenMetrics body", openMetrics},
 	{"merging by family name with POST, consistency between groups", everyPushAlone},
 	{"a metric of the gateway's own names (`go_goroutines`, `pushgateway_*`) with another type or help", ownNames},
 	{"`push_failure_time_seconds`", pushFailureTime},
@@ -119,13 +119,16 @@ func headOfHealth(x *exchange) bool {
 	return true
 }
 
+// leadingSlashes are those that a base URL ends with, and the next one.
+var leadingSlashes = regexp.MustCompile("^(/|%2[Ff])+")
+
 var emptyJob = regexp.MustCompile("^/metrics/job(@base64)?//")
 
 // neverRedirect expects what a Pushgateway answers to the same path in a spelling that it takes as it is.
 func neverRedirect(x *exchange) bool {
-	if strings.HasPrefix(x.path(), "//") {
+	if slashes := leadingSlashes.FindString(x.path()); len(slashes) > 1 {
 		other := *x.request
-		other.target = "/" + strings.TrimLeft(other.target, "/")
+		other.target = "/" + strings.TrimPrefix(other.target, slashes)
 		x.replace(&other)
 		neverRedirect(x)
 		return true
@@ -139,6 +142,8 @@ func neverRedirect(x *exchange) bool {
 	clean, ok := cleanTarget(x.path())
 	switch {
 	case x.refusal(http.StatusNotFound, notFound), !x.request.isPush() && x.refusal(http.StatusMethodNotAllowed, ""):
+	case x.request.method == http.MethodOptions: // It is answered before the labels are looked at.
+		x.theirs = &answer{status: http.StatusOK, allow: "DELETE, OPTIONS, POST, PUT"}
 	case !ok:
 		return x.refusal(http.StatusBadRequest, "^odd number of components in label string ")
 	case x.refusal(http.StatusBadRequest, `^invalid base64 encoding for label \S+="\.\.?": `):
@@ -190,15 +195,19 @@ func (x *exchange) codings() (codings []string) {
 func otherCodings(x *exchange) bool {
 	codings := x.codings()
 	switch {
-	case len(codings) == 0, strings.EqualFold(x.request.header("Content-Encoding"), "gzip"), len(x.request.body) == 0:
+	case len(codings) == 0, len(x.request.body) == 0:
 		return false
 	case len(codings) > 1, slices.Contains(others, codings[0]):
 		return x.refusal(http.StatusUnsupportedMediaType, "is not supported; supported: ")
+	case strings.EqualFold(x.request.header("Content-Encoding"), "gzip"):
+		return false
 	case !x.request.encoded && x.refusal(http.StatusBadRequest, "^(unexpected EOF|(flate|gzip|snappy|zlib|zstd|lz4|invalid input|magic number mismatch)\\b.*)\n$"):
 		return true
 	}
 	other := *x.request.without("Content-Encoding")
-	other.body = other.plain
+	if other.encoded {
+		other.body = other.plain
+	}
 	x.replace(&other)
 	return true
 }
@@ -292,7 +301,7 @@ var codingFault = regexp.MustCompile("^(EOF|unexpected EOF|(gzip|flate|snappy): 
 func codingBeside(x *exchange) bool {
 	coding := strings.ToLower(x.request.header("Content-Encoding"))
 	switch {
-	case coding != "gzip" && coding != "snappy" || x.theirs.status != http.StatusBadRequest:
+	case coding != "gzip" && coding != "snappy" || len(x.codings()) > 1 && len(x.request.body) > 0 || x.theirs.status != http.StatusBadRequest:
 		return false
 	case codingFault.MatchString(withoutHelp(x.ours.body)):
 		return x.refusal(http.StatusBadRequest, "")

@@ -4,7 +4,6 @@
 package pushhttp
 
 import (
-	"bufio"
 	"bytes"
 	"compress/gzip"
 	"compress/zlib"
@@ -125,20 +124,14 @@ func (h *handler) decoder(name, coding string, open opener) confighttp.ToServerO
 	})
 }
 
-// recognized decodes a body that starts as those in the coding do, and reads others as they are.
+// recognized decodes a body that looks like one in the coding, and reads others as they are.
 func recognized(coding string, open opener) opener {
-	return func(d *decoder) (io.Reader, error) {
-		start := bufio.NewReader(d.source.Reader)
-		d.source.Reader = start
-		first, err := start.Peek(longestMagic)
-		if err != nil && !errors.Is(err, io.EOF) {
-			return nil, err
-		}
-		if !startsAs(coding, first) {
+	return gathered(func(d *decoder) (io.Reader, error) {
+		if !looksLike(coding, d.compressed.bytes) {
 			return &d.source, nil
 		}
 		return open(d)
-	}
+	})
 }
 
 // asItIs is the decoder of a body without coding: without a reader, confighttp keeps the body.
@@ -165,6 +158,9 @@ func openZlib(d *decoder) (io.Reader, error) { return zlib.NewReader(&d.source) 
 // body: it is reserved while there is work to do, and not while a client makes everybody wait for its next byte.
 func gathered(open opener) opener {
 	return func(d *decoder) (io.Reader, error) {
+		if d.compressed != nil {
+			return open(d)
+		}
 		d.compressed = newBuffer(d.inFlight)
 		if err := d.compressed.readAll(&d.source); err != nil {
 			return nil, err

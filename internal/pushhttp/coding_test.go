@@ -160,6 +160,8 @@ func TestCodingsAccepted(t *testing.T) {
 		{"deflate twice", "deflate,deflate", zlibbed(large), large},
 		{"lz4 twice", "lz4,lz4", lz4ed(large), large},
 		{"snappy block twice", "snappy,snappy", block(large), large},
+		{"snappy frames twice", "snappy,snappy", framed(large), large},
+		{"snappy twice, not applied", "snappy,snappy", small, small},
 		{"short, and not applied", "lz4,lz4", "\n", "\n"},
 		{"the same twice by two names", "GZIP, x-gzip", gzipped(small), small},
 		{"the same in two lines", "gzip\r\nContent-Encoding: gzip", gzipped(small), small},

@@ -105,13 +105,13 @@ var magics = map[string]string{
 	"x-snappy-framed": framedSnappy,
 }
 
-const longestMagic = len(framedSnappy)
-
-// startsAs tells whether a body starts as one in the coding does. A block of snappy starts with any byte.
-func startsAs(coding string, body []byte) bool {
+// looksLike tells whether a body looks like one in the coding.
+func looksLike(coding string, body []byte) bool {
 	switch coding {
 	case "zlib", "deflate":
 		return len(body) > 1 && body[0] == 0x78 && binary.BigEndian.Uint16(body)%31 == 0 // RFC 1950, section 2.2
+	case "snappy":
+		return looksLike("x-snappy-framed", body) || isSnappyBlock(body)
 	default:
 		return bytes.HasPrefix(body, []byte(magics[coding]))
 	}
@@ -120,16 +120,16 @@ func startsAs(coding string, body []byte) bool {
 // codingOf tells in which coding a body seems to be; "" if in none.
 func codingOf(body []byte) string {
 	for coding := range magics {
-		if startsAs(coding, body) {
+		if looksLike(coding, body) {
 			return coding
 		}
 	}
 	switch {
 	case utf8.Valid(body):
 		return noCoding
-	case startsAs("zlib", body):
+	case looksLike("zlib", body):
 		return "zlib"
-	case isSnappyBlock(body):
+	case looksLike("snappy", body):
 		return "snappy"
 	default:
 		return noCoding
