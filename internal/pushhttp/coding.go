@@ -25,8 +25,8 @@ var defaultCodings = []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "
 // noCoding is how confighttp's list names a body without coding.
 const noCoding = ""
 
-// unsupported stands in Content-Encoding for codings that are not enabled, whose names follow as a second value. No coding has
-// a blank in its name.
+// unsupported stands in Content-Encoding for codings that are not enabled, whose names follow as a second value, where nobody
+// can tell yet whether there is a body. No coding has a blank in its name.
 const unsupported = "not supported"
 
 // perhaps stands in Content-Encoding before a coding that is not named alone. A Pushgateway reads such a body as it is.
@@ -56,7 +56,9 @@ func (h *handler) normalizeCoding(r *http.Request) {
 			codings[0] = perhaps + codings[0]
 		}
 		r.Header.Set("Content-Encoding", codings[0])
-	default:
+	case r.ContentLength > 0:
+		r.Header.Set("Content-Encoding", strings.Join(codings, ", "))
+	default: // There may be a body.
 		r.Header["Content-Encoding"] = []string{unsupported, strings.Join(codings, ", ")}
 	}
 }
@@ -83,8 +85,8 @@ func (h *handler) refuseUndecoded(w http.ResponseWriter, r *http.Request, _ stri
 		return
 	}
 	coding := noCoding
-	if named := r.Header.Values("Content-Encoding"); len(named) > 1 {
-		coding = named[1]
+	if named := r.Header.Values("Content-Encoding"); len(named) > 0 {
+		coding = named[len(named)-1]
 	}
 	h.refuse(w, r, refuseCoding(coding, h.codings))
 }

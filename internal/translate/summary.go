@@ -17,7 +17,7 @@ func (t *translator) shapeSummary(f *exposition.Family, s *exposition.Series) (k
 		return 0, err
 	}
 	v := &t.batch.Summaries[s.Complex]
-	if t.batch.OnlyPushed && !(v.HasSum && v.HasCount) {
+	if t.batch.OnlyPushed && (!v.HasSum || !v.HasCount) {
 		t.flatSummary(v)
 		return flattened, nil
 	}
