@@ -187,6 +187,9 @@ mdatagen := go.opentelemetry.io/collector/cmd/mdatagen
 $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 	go -C internal/tools build -o $@ $($*)
 
+# Each tool goes by its relative name, too.
+.tools/%: $(TOOLS)/% ;
+
 # The servers that the end-to-end tests compare with have modules of their own: their dependencies would change the tools'.
 $(TOOLS)/pushgateway: internal/tools/pushgateway/go.mod internal/tools/pushgateway/go.sum
 	go -C internal/tools/pushgateway build -o $@ github.com/prometheus/pushgateway

@@ -31,8 +31,13 @@ type Config struct {
 	// Timestamps tells what becomes of explicit timestamps in a push. Default: reject.
 	Timestamps Timestamps `mapstructure:"timestamps"`
 
+	// Histograms selects which part of a histogram is forwarded if it was pushed with classic and native buckets: classic, native
+	// or both. A histogram that has only one part is forwarded as it is. Default: classic.
+	Histograms Histograms `mapstructure:"histograms"`
+
 	// UTF8Names admits quoted metric and label names in the text formats and U__ escapes in paths, as the Pushgateway's
-	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Default: false.
+	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Without it, a push is refused in which two series
+	// become one when names are escaped with underscores. Default: false.
 	UTF8Names bool `mapstructure:"utf8_names"`
 
 	// PushTimeMetrics adds push_time_seconds with the labels of the group to every push. Default: true.
@@ -64,7 +69,8 @@ type LimitsConfig struct {
 	// LabelsPerSeries bounds the labels of a series, grouping labels included. 0 means no limit, which is the default.
 	LabelsPerSeries int `mapstructure:"labels_per_series"`
 
-	// LabelValueLength bounds the length in bytes of a label's value. 0 means no limit, which is the default.
+	// LabelValueLength bounds the length in bytes of a label's value. Labels of exemplars are not counted. 0 means no limit, which is
+	// the default.
 	LabelValueLength int `mapstructure:"label_value_length"`
 
 	_ struct{}
@@ -111,6 +117,16 @@ const (
 	TimestampsReject Timestamps = "reject" // refuse the push, as a Pushgateway does
 	TimestampsDrop   Timestamps = "drop"   // take the time of the push instead
 	TimestampsHonor  Timestamps = "honor"  // keep them
+)
+
+// Histograms selects the parts of a histogram that are forwarded.
+type Histograms string
+
+// The parts of a histogram that can be selected.
+const (
+	HistogramsClassic Histograms = "classic" // the classic part if it has a bucket with a finite bound, else the native part
+	HistogramsNative  Histograms = "native"  // the native part if there is one, else the classic part
+	HistogramsBoth    Histograms = "both"    // both parts
 )
 
 // codings are the content codings that confighttp can decode; "" is a body without coding.
@@ -175,6 +191,7 @@ func (c *Config) Validate() error {
 		c.validateServer(),
 		validatePrefixes(c.PathPrefixes),
 		c.Timestamps.validate(),
+		c.Histograms.validate(),
 		c.Limits.validate(),
 		c.validateGroups(),
 	)
@@ -234,6 +251,14 @@ func (t Timestamps) validate() error {
 		return nil
 	}
 	return fmt.Errorf("timestamps: unknown value %q; allowed are %q, %q and %q", t, TimestampsReject, TimestampsDrop, TimestampsHonor)
+}
+
+func (h Histograms) validate() error {
+	switch h {
+	case HistogramsClassic, HistogramsNative, HistogramsBoth:
+		return nil
+	}
+	return fmt.Errorf("histograms: unknown value %q; allowed are %q, %q and %q", h, HistogramsClassic, HistogramsNative, HistogramsBoth)
 }
 
 func (l *LimitsConfig) validate() error {

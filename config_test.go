@@ -52,6 +52,7 @@ func TestLoadConfig(t *testing.T) {
 			c.ServerConfig.WriteTimeout = 40 * time.Second
 			c.PathPrefixes = []string{"/team-a"}
 			c.Timestamps = TimestampsHonor
+			c.Histograms = HistogramsBoth
 			c.UTF8Names = true
 			c.PushTimeMetrics = false
 			c.IgnoreDelete = true
@@ -64,6 +65,7 @@ func TestLoadConfig(t *testing.T) {
 		"compression_algorithms":    with(func(c *Config) { c.ServerConfig.CompressionAlgorithms = []string{"", "gzip"} }),
 		"path_prefixes":             with(func(c *Config) { c.PathPrefixes = []string{""} }),
 		"timestamps":                with(func(c *Config) { c.Timestamps = TimestampsDrop }),
+		"histograms":                with(func(c *Config) { c.Histograms = HistogramsNative }),
 		"utf8_names":                with(func(c *Config) { c.UTF8Names = true }),
 		"push_time_metrics":         with(func(c *Config) { c.PushTimeMetrics = false }),
 		"ignore_delete":             with(func(c *Config) { c.IgnoreDelete = true }),
@@ -141,6 +143,7 @@ func TestRefusedConfig(t *testing.T) {
 		"prefix twice":                       {map[string]any{"path_prefixes": []string{"/x", "/x"}}, `path_prefixes: "/x" is named twice`},
 		"no prefix":                          {map[string]any{"path_prefixes": []string{}}, `path_prefixes: must name at least one prefix`},
 		"timestamps value":                   {map[string]any{"timestamps": "accept"}, `timestamps: unknown value "accept"; allowed are "reject", "drop" and "honor"`},
+		"histograms value":                   {map[string]any{"histograms": "exponential"}, `histograms: unknown value "exponential"; allowed are "classic", "native" and "both"`},
 		"negative in_flight_bytes":           {map[string]any{"limits": map[string]any{"in_flight_bytes": -1}}, `limits::in_flight_bytes: must not be negative, is -1; 0 means no limit`},
 		"negative series_per_push":           {map[string]any{"limits": map[string]any{"series_per_push": -1}}, `limits::series_per_push: must not be negative`},
 		"negative labels_per_series":         {map[string]any{"limits": map[string]any{"labels_per_series": -1}}, `limits::labels_per_series: must not be negative`},

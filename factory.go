@@ -57,6 +57,7 @@ func createDefaultConfig() component.Config {
 		ServerConfig:    server,
 		PathPrefixes:    []string{"", "/pushgateway"},
 		Timestamps:      TimestampsReject,
+		Histograms:      HistogramsClassic,
 		PushTimeMetrics: true,
 		Limits:          LimitsConfig{InFlightBytes: defaultInFlightBytes},
 		Groups: configoptional.Default(GroupsConfig{

@@ -34,7 +34,7 @@ var groupDeviations = map[string]deviation{
 			c.Exposed[i] = strings.Replace(line, `_bucket{job=`, `_bucket{instance="",job=`, 1)
 		}
 	}},
-	"P07": deviations["P07"],
+	"P11": deviations["P11"],
 	"M11": {"types may differ between groups, and are shown as untyped then", func(c *conformanceCase) {
 		for i := range c.Steps {
 			statusOf(i, http.StatusOK)(c)

@@ -59,7 +59,13 @@ func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
 				TimestampsDrop:   translate.Drop,
 				TimestampsHonor:  translate.Honor,
 			}[config.Timestamps],
+			Histograms: map[Histograms]translate.Histograms{
+				HistogramsClassic: translate.ClassicHistograms,
+				HistogramsNative:  translate.NativeHistograms,
+				HistogramsBoth:    translate.BothHistograms,
+			}[config.Histograms],
 			PushTime: config.PushTimeMetrics,
+			Escaped:  !config.UTF8Names,
 			Limits: translate.Limits{
 				SeriesPerPush:    config.Limits.SeriesPerPush,
 				LabelsPerSeries:  config.Limits.LabelsPerSeries,
@@ -115,6 +121,7 @@ func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Ho
 		TTL:           config.TTL,
 		Scope:         metadata.ScopeName,
 		PushTimes:     r.ingest.PushTimes(),
+		Forwarded:     r.ingest.Forwarded,
 		Client:        client,
 		StorageFailed: r.ingest.StorageFailed,
 	}))

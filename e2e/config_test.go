@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -20,7 +21,7 @@ func TestExamplesAreValid(t *testing.T) {
 	for _, path := range configs(t, "../configs/*.yaml", 4) {
 		t.Run(filepath.Base(path), func(t *testing.T) {
 			t.Parallel()
-			out, err := validate(t, path)
+			out, err := validate(t, path, gatesOf(t, path)...)
 			assert.NoError(t, err, out)
 		})
 	}
@@ -53,8 +54,21 @@ func configs(t *testing.T, pattern string, atLeast int) []string {
 	return paths
 }
 
-func validate(t *testing.T, path string) (string, error) {
+var featureGates = regexp.MustCompile(`--feature-gates[\\\s#]+(\S+)`)
+
+// gatesOf are the arguments for the feature gates that the first comment of an example names.
+func gatesOf(t *testing.T, path string) []string {
 	t.Helper()
-	out, err := exec.CommandContext(t.Context(), distribution(t), "validate", "--config", path).CombinedOutput()
+	content, err := os.ReadFile(path)
+	require.NoError(t, err)
+	if gates := featureGates.FindSubmatch(content); gates != nil {
+		return []string{"--feature-gates", string(gates[1])}
+	}
+	return nil
+}
+
+func validate(t *testing.T, path string, args ...string) (string, error) {
+	t.Helper()
+	out, err := exec.CommandContext(t.Context(), distribution(t), append([]string{"validate", "--config", path}, args...)...).CombinedOutput()
 	return string(out), err
 }

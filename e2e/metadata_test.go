@@ -20,9 +20,22 @@ import (
 )
 
 // TestTenants starts the example with a header for each tenant. Every request that reaches the backend carries the header of
-// the push whose series it has, also when the tenants push at once and from the exporter's queue.
+// the push whose series it has, also when the tenants push at once.
 func TestTenants(t *testing.T) {
 	t.Parallel()
+	for name, set := range map[string][]string{
+		"as shipped":                nil,
+		"with the exporter's queue": {"exporters::prometheus_remote_write::remote_write_queue::enabled: true"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			assertTenantsStayApart(t, set)
+		})
+	}
+}
+
+func assertTenantsStayApart(t *testing.T, set []string) {
+	t.Helper()
 	const tenants, pushes = 5, 20
 	var mu sync.Mutex
 	seen := map[string]map[string]bool{} // jobs by tenant
@@ -44,9 +57,9 @@ func TestTenants(t *testing.T) {
 	}))
 	t.Cleanup(backend.Close)
 	c := startCollector(t, settings{
-		config: "../configs/tenants.yaml",
-		env:    map[string]string{"REMOTE_WRITE_ENDPOINT": backend.URL},
-		args:   []string{"--feature-gates", "pkg.translator.prometheus.PermissiveLabelSanitization"},
+		config: "../configs/tenants.yaml", set: set,
+		env:  map[string]string{"REMOTE_WRITE_ENDPOINT": backend.URL},
+		args: []string{"--feature-gates", "pkg.translator.prometheus.PermissiveLabelSanitization"},
 	})
 
 	want := map[string]map[string]bool{"": {"nobody-0": true}}

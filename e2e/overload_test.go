@@ -7,8 +7,10 @@ import (
 	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,6 +76,38 @@ func TestFailingBackend(t *testing.T) {
 	}
 	b.answer(http.StatusOK, nil)
 	w.assertSettled(t)
+}
+
+// TestFailingRemoteWrite passes on what the remote write exporter makes of a backend's answers, without a queue and without retries.
+func TestFailingRemoteWrite(t *testing.T) {
+	t.Parallel()
+	var status atomic.Int32
+	b := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(int(status.Load())) }))
+	defer b.Close()
+	c := startCollector(t, settings{
+		config: "../configs/remote-write.yaml", env: map[string]string{"REMOTE_WRITE_ENDPOINT": b.URL}, args: permissive,
+		set: []string{
+			"exporters::prometheus_remote_write::remote_write_queue: {enabled: false}",
+			"exporters::prometheus_remote_write::retry_on_failure: {enabled: false}",
+		},
+	})
+	for _, tc := range []struct {
+		status     int32
+		want       int
+		retryAfter string
+	}{
+		{http.StatusInternalServerError, http.StatusServiceUnavailable, "5"},
+		{http.StatusBadGateway, http.StatusServiceUnavailable, "5"},
+		{http.StatusServiceUnavailable, http.StatusServiceUnavailable, "5"},
+		{http.StatusTooManyRequests, http.StatusInternalServerError, ""},
+		{http.StatusBadRequest, http.StatusInternalServerError, ""},
+		{http.StatusNoContent, http.StatusOK, ""},
+	} {
+		status.Store(tc.status)
+		got := put(t, c.url, "j", refusedBody)
+		assert.Equal(t, tc.want, got.status, "%d: %s", tc.status, got.body)
+		assert.Equal(t, tc.retryAfter, got.header.Get("Retry-After"), tc.status)
+	}
 }
 
 // TestBackendThatIsAway refuses while nobody listens at the backend's address, and not any more once somebody does.

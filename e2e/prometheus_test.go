@@ -22,16 +22,29 @@ import (
 // prometheusServer is a running Prometheus.
 type prometheusServer struct{ url string }
 
+// takesRemoteWrite is the flag of a server that takes remote write.
+const takesRemoteWrite = "--web.enable-remote-write-receiver"
+
 // startPrometheus starts the server that `make e2e` builds, with remote write, and waits until it is ready.
 func startPrometheus(t *testing.T, config string, flags ...string) prometheusServer {
+	t.Helper()
+	return startPrometheusWith(t, builtPrometheus(t), config, append(flags, takesRemoteWrite)...)
+}
+
+func builtPrometheus(t *testing.T) string {
 	t.Helper()
 	path, err := filepath.Abs("../.tools/prometheus")
 	require.NoError(t, err)
 	require.FileExists(t, path, "build it first: make e2e does")
+	return path
+}
+
+// startPrometheusWith starts a server with no more flags than it needs and those given.
+func startPrometheusWith(t *testing.T, path, config string, flags ...string) prometheusServer {
+	t.Helper()
 	endpoint, log := freeEndpoint(t), &output{}
 	cmd := exec.Command(path, append([]string{
-		"--config.file=" + config, "--storage.tsdb.path=" + t.TempDir(),
-		"--web.listen-address=" + endpoint, "--web.enable-remote-write-receiver",
+		"--config.file=" + config, "--storage.tsdb.path=" + t.TempDir(), "--web.listen-address=" + endpoint,
 	}, flags...)...)
 	cmd.Stdout, cmd.Stderr = log, log
 	require.NoError(t, cmd.Start())

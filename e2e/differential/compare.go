@@ -6,6 +6,7 @@ package differential
 import (
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -36,6 +37,20 @@ func (x *exchange) explain() (rows []string, rest string) {
 	return rows, rest
 }
 
+// help follows what a Pushgateway says.
+var help = regexp.MustCompile("; (the body is (not valid|compressed with)|the body was read as text because|byte 1 of the body is|this is (a Prometheus remote-write|an OTLP) request|OpenMetrics 2\\.0 is not supported)[^\n]*")
+
+// withoutHelp cuts off the help that follows a refusal.
+func withoutHelp(body string) string { return help.ReplaceAllString(body, "") }
+
+// oursWithoutHelp is our answer as it is compared: what help says is not a Pushgateway's.
+func (x *exchange) oursWithoutHelp() string {
+	if x.theirs.body == x.ours.body {
+		return x.ours.body
+	}
+	return withoutHelp(x.ours.body)
+}
+
 // difference describes how the receiver's answer differs from what is expected; empty if it does not.
 func (x *exchange) difference() string {
 	var d strings.Builder
@@ -49,7 +64,7 @@ func (x *exchange) difference() string {
 	compare("connection cut", x.theirs.cut, x.ours.cut)
 	compare("broken", x.theirs.broken, false)
 	if x.theirs.status >= 400 {
-		compare("body", x.theirs.body, x.ours.body)
+		compare("body", x.theirs.body, x.oursWithoutHelp())
 	}
 	if x.theirs.broken {
 		return d.String()

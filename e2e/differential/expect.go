@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/prometheus/model/histogram"
@@ -22,6 +23,7 @@ import (
 // path that has no labels to be spelled.
 func cleanTarget(path string) (string, bool) {
 	decoded, err := url.PathUnescape(path)
+	decoded = "/" + strings.TrimLeft(decoded, "/")
 	elements := strings.Split(decoded, "/")
 	if len(elements) == 5 && elements[4] == "" {
 		elements = elements[:4] // A slash may follow the job.
@@ -55,13 +57,46 @@ func anyFamily(r *request, is func(*dto.MetricFamily) bool) bool {
 	}
 }
 
+// joined is a protobuf body in which families of one name and type are one family, and whether some had to be joined. Of families of
+// one name, those without metrics give way.
+func joined(body []byte) (families []byte, twice bool) {
+	var all []*dto.MetricFamily
+	for rest := bytes.NewReader(body); rest.Len() > 0; {
+		family := &dto.MetricFamily{}
+		if protodelim.UnmarshalFrom(rest, family) != nil {
+			return nil, false
+		}
+		i := slices.IndexFunc(all, func(f *dto.MetricFamily) bool { return f.GetName() == family.GetName() })
+		switch {
+		case i < 0:
+			all = append(all, family)
+			continue
+		case len(all[i].Metric) == 0:
+			all[i].Type = family.Type
+		}
+		twice = true
+		all[i].Metric = append(all[i].Metric, family.Metric...)
+		all[i].Help = cmp.Or(all[i].Help, family.Help)
+	}
+	var out bytes.Buffer
+	for _, family := range all {
+		if _, err := protodelim.MarshalTo(&out, family); err != nil {
+			return nil, false
+		}
+	}
+	return out.Bytes(), twice
+}
+
 // isImpossible tells whether a family cannot be exposed as text.
 func isImpossible(f *dto.MetricFamily) bool {
+	without := f.GetType() == dto.MetricType_GAUGE_HISTOGRAM &&
+		slices.ContainsFunc(f.GetMetric(), func(m *dto.Metric) bool { return m.Histogram == nil })
+	return f.GetName() == "" || !utf8.ValidString(f.GetName()) || isOfUnknownType(f) || without
+}
+
+func isOfUnknownType(f *dto.MetricFamily) bool {
 	_, known := dto.MetricType_name[int32(f.GetType())]
-	if f.GetType() == dto.MetricType_GAUGE_HISTOGRAM {
-		known = !slices.ContainsFunc(f.GetMetric(), func(m *dto.Metric) bool { return m.Histogram == nil })
-	}
-	return f.GetName() == "" || !known
+	return !known
 }
 
 // isAdded tells the family that a Pushgateway adds to each group from one that was pushed.
@@ -107,23 +142,33 @@ func (x *exchange) eachHistogram(change func(*dto.Histogram) bool) (changed bool
 }
 
 func brokenNative(x *exchange) bool {
-	broken := x.eachHistogram(func(h *dto.Histogram) bool {
-		_, positive := populations(h.GetPositiveSpan(), h.GetPositiveDelta(), h.GetPositiveCount())
-		_, negative := populations(h.GetNegativeSpan(), h.GetNegativeDelta(), h.GetNegativeCount())
-		threshold := h.GetZeroThreshold()
-		return isNative(h) && (!positive || !negative || h.GetSchema() < -4 || h.GetSchema() > 8 ||
-			!(threshold >= 0) || math.IsInf(threshold, 1))
-	})
-	return broken && x.refusal(400, "has .*(native|custom) bucket|has an invalid zero threshold")
+	return x.eachHistogram(isBroken) && x.refusal(400, "has .*(native|custom) bucket|has an invalid zero threshold")
 }
 
+// isBroken tells of a native histogram that neither an OTLP point nor classic buckets can hold.
+func isBroken(h *dto.Histogram) bool {
+	_, positive := populations(h.GetPositiveSpan(), h.GetPositiveDelta(), h.GetPositiveCount())
+	_, negative := populations(h.GetNegativeSpan(), h.GetNegativeDelta(), h.GetNegativeCount())
+	threshold := h.GetZeroThreshold()
+	return isNative(h) && (!positive || !negative || h.GetSchema() < -4 || h.GetSchema() > 8 ||
+		!(threshold >= 0) || math.IsInf(threshold, 1))
+}
+
+// nativeAndClassic expects the classic part of a histogram with finite buckets, and of one with a bucket for +Inf alone the native
+// part if it can be forwarded.
 func nativeAndClassic(x *exchange) bool {
 	return x.eachHistogram(func(h *dto.Histogram) bool {
-		both := isNative(h) && len(h.GetBucket()) > 0
-		if both {
+		if !isNative(h) || len(h.GetBucket()) == 0 {
+			return false
+		}
+		finite := slices.ContainsFunc(h.GetBucket(), func(b *dto.Bucket) bool { return !math.IsInf(b.GetUpperBound(), 1) })
+		if finite || isBroken(h) {
+			h.PositiveSpan, h.NegativeSpan = nil, nil
+			h.ZeroThreshold, h.ZeroCount, h.ZeroCountFloat = nil, nil, nil
+		} else {
 			h.Bucket = nil
 		}
-		return both
+		return true
 	})
 }
 

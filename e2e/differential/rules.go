@@ -11,6 +11,8 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
 // rule explains differences that are meant.
@@ -23,41 +25,38 @@ type rule struct {
 
 // rules are applied in this order.
 var rules = []rule{
+	{"`Content-Encoding` without a body, on a request that needs none, or with another fault besides", codingBeside},
+	{"path not clean: `//`, `/./`, `/../`, wrong case, `/metrics/job/`, `/metrics/job/%2F`", neverRedirect},
 	{"GET `/`, `/status`, `/static/*`, `/-/quit`, `/debug/pprof`", notServed},
 	{"HEAD `/-/healthy`, `/-/ready`", headOfHealth},
-	{"path not clean: `//`, `/./`, `/../`, wrong case, `/metrics/job/`, `/metrics/job/%2F`", neverRedirect},
+	{"`Content-Encoding` of other codings than gzip and framed snappy, or of several", otherCodings},
 	{"OpenMetrics body", openMetrics},
-	{"unknown or disabled `Content-Encoding`", unknownCoding},
-	{"zstd, deflate, zlib, lz4, snappy block", moreCodings},
+	{"protobuf family that comes twice in a push", familyTwice},
 	{"merging by family name with POST, consistency between groups", everyPushAlone},
 	{"a metric of the gateway's own names (`go_goroutines`, `pushgateway_*`) with another type or help", ownNames},
 	{"`push_failure_time_seconds`", pushFailureTime},
 	{"grouping value that is not UTF-8, or a reserved name reached through `U__`", poisonKey},
 	{"sample without a metric name, `{x=\"1\"} 1`, behind another sample", namelessSample},
-	{"protobuf family without a name, of an unknown type, or a gauge histogram without a histogram", impossibleFamily},
+	{"protobuf family without a name or with one that is not UTF-8, of an unknown type, or a gauge histogram without a histogram", impossibleFamily},
 	{"`le` as a label of a histogram, in the grouping key or in protobuf, `quantile` in the grouping key of a summary", structuralLabel},
-	{"native histogram of a schema outside -4 to 8, or whose buckets contradict their spans", brokenNative},
-	{"empty label in the body, `a{x=\"\"}` beside `a`", emptyLabel},
-	{"the same `le` or quantile twice in one series", sameStructuralLabel},
-	{"a metric named as a series of a gauge histogram, `h_sum` beside `h`", gaugeHistogramCollision},
 	{"histogram with native and classic buckets", nativeAndClassic},
+	{"native histogram of a schema outside -4 to 8, or whose buckets contradict their spans", brokenNative},
+	{"series that Prometheus sees as one: `a{x=\"\"}` beside `a`, the same `le` or quantile twice, `h_sum` beside a gauge histogram `h`", sameSeries},
 	{"native histogram with fractional or negative populations, or with more than its count", fractionalNative},
 	{"gauge histogram", gaugeHistogram},
 	{"histogram whose buckets fall, whose counts are no whole numbers, that has buckets without `_count`, or whose `+Inf` differs from `_count`", flattenedHistogram},
 	{"stale marker as the sum of a histogram or summary", staleSum},
+	{"two series of a protobuf push that become one when names are escaped with underscores, `my.metric` beside `my_metric`", escapedToOne},
 	{"text of consistency errors", consistencyText},
-	{"body whose coding is broken, behind another fault or with a request that needs no body", brokenCoding},
 }
 
 // notCompared are rows of the README that cannot show here, with the reason.
 var notCompared = map[string]string{
 	"DELETE": "the receiver is configured to serve it, so that Allow lists are the same",
 	"more than 65,536 native buckets from the first to the last one of a side, a million empty ones between them in all, or grouping labels, names or help texts times series far beyond the size of the body": "the requests are small; translate's tests cover the bounds",
-	"`WWW-Authenticate` of a 401":   "there is no authentication; the tests of pushhttp and of clients with credentials cover it",
-	"body size":                     "the requests are small; pushhttp's tests cover the limits",
-	"explicit timestamps":           "timestamps has its default, which is a Pushgateway's behavior; translate's tests cover the others",
-	"the quantile -0":               "no client has it, so no request either; translate's tests cover it",
-	"`push_time_seconds` in a body": "push_time_metrics is on, and both overwrite it",
+	"`WWW-Authenticate` of a 401": "there is no authentication; the tests of pushhttp and of clients with credentials cover it",
+	"body size":                   "the requests are small; pushhttp's tests cover the limits",
+	"the quantile -0":             "no client has it, so no request either; translate's tests cover it",
 
 	"GET `/metrics`, `/api/v1/*`": "both are asked as one with the other pages that are not there",
 	"one metric name in two groups with different types, or as a series of another group's histogram or summary": inGroups,
@@ -65,6 +64,7 @@ var notCompared = map[string]string{
 	"PUT, POST or DELETE that cannot be stored":                                                                  inGroups,
 	"the gateway's own metrics on GET `/metrics`: `go_*`, `process_*`, `promhttp_*`, `pushgateway_*`":            inGroups,
 	"exemplars in protobuf on GET `/metrics`":                                                                    inGroups,
+	"family without series in GET `/api/v1/metrics`":                                                             inGroups,
 	"gauge histogram in GET `/api/v1/metrics`":                                                                   inGroups,
 	"more than two that read all groups at once":                                                                 inGroups,
 }
@@ -79,7 +79,7 @@ func (x *exchange) refusal(status int, text string) bool {
 	if x.request.method == http.MethodHead {
 		text = "^$"
 	}
-	if x.ours.status != status || !regexp.MustCompile(text).MatchString(x.ours.body) {
+	if x.ours.status != status || !regexp.MustCompile(text).MatchString(withoutHelp(x.ours.body)) {
 		return false
 	}
 	x.theirs = &answer{status: status, body: x.ours.body, allow: x.ours.allow}
@@ -118,10 +118,20 @@ func headOfHealth(x *exchange) bool {
 	return true
 }
 
+// leadingSlashes are those that a base URL ends with, and the next one.
+var leadingSlashes = regexp.MustCompile("^(/|%2[Ff])+")
+
 var emptyJob = regexp.MustCompile("^/metrics/job(@base64)?//")
 
 // neverRedirect expects what a Pushgateway answers to the same path in a spelling that it takes as it is.
 func neverRedirect(x *exchange) bool {
+	if slashes := leadingSlashes.FindString(x.path()); len(slashes) > 1 {
+		other := *x.request
+		other.target = "/" + strings.TrimPrefix(other.target, slashes)
+		x.replace(&other)
+		neverRedirect(x)
+		return true
+	}
 	if decoded, err := url.PathUnescape(x.path()); err == nil && emptyJob.MatchString(decoded) {
 		return x.refusal(http.StatusNotFound, notFound)
 	}
@@ -131,6 +141,8 @@ func neverRedirect(x *exchange) bool {
 	clean, ok := cleanTarget(x.path())
 	switch {
 	case x.refusal(http.StatusNotFound, notFound), !x.request.isPush() && x.refusal(http.StatusMethodNotAllowed, ""):
+	case x.request.method == http.MethodOptions: // It is answered before the labels are looked at.
+		x.theirs = &answer{status: http.StatusOK, allow: "DELETE, OPTIONS, POST, PUT"}
 	case !ok:
 		return x.refusal(http.StatusBadRequest, "^odd number of components in label string ")
 	case x.refusal(http.StatusBadRequest, `^invalid base64 encoding for label \S+="\.\.?": `):
@@ -147,40 +159,70 @@ func openMetrics(x *exchange) bool {
 	if err != nil || mediaType != "application/openmetrics-text" || !x.request.isPush() {
 		return false
 	}
+	// What is no OpenMetrics is read as a Pushgateway reads it. If that is not text either, another fault is named.
+	if new(exposition.Batch).Decode(exposition.OpenMetrics, x.request.plain, exposition.Options{UTF8Names: true}) != nil {
+		return strings.HasPrefix(x.theirs.body, "text format parsing error") &&
+			x.refusal(http.StatusBadRequest, "^OpenMetrics parsing error")
+	}
 	x.theirs = &answer{status: x.ours.status, body: x.ours.body, series: x.ours.series}
 	return true
 }
 
-// shared are the codings that both sides know, in the terms of the receiver.
-var shared = []string{"", "gzip", "snappy"}
+// decoded are the codings that the receiver decodes, and others those that it refuses. All other names are none.
+var (
+	decoded = []string{"gzip", "snappy", "zstd", "deflate", "zlib", "lz4", "x-snappy-framed"}
+	others  = []string{"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress"}
+)
 
-// more are the codings that the receiver knows besides, and snappy's other format.
-var more = []string{"zstd", "deflate", "zlib", "lz4", "snappy", "x-gzip", "x-snappy-framed"}
-
-// coding is the request's coding, which identity is none.
-func (x *exchange) coding() string {
-	coding := strings.ToLower(strings.TrimSpace(x.request.header("Content-Encoding")))
-	return strings.TrimPrefix(coding, "identity")
+// codings are those that the receiver takes the request to have, each once.
+func (x *exchange) codings() (codings []string) {
+	for _, h := range x.request.headers {
+		if !strings.EqualFold(h.name, "Content-Encoding") {
+			continue
+		}
+		for name := range strings.SplitSeq(strings.ToLower(h.value), ",") {
+			name = strings.Replace(strings.TrimSpace(name), "x-gzip", "gzip", 1)
+			if !slices.Contains(codings, name) && (slices.Contains(decoded, name) || slices.Contains(others, name)) {
+				codings = append(codings, name)
+			}
+		}
+	}
+	return codings
 }
 
-func unknownCoding(x *exchange) bool {
-	if coding := x.coding(); slices.Contains(shared, coding) || slices.Contains(more, coding) {
+// otherCodings expects what a Pushgateway answers to the body without its coding, unless the coding is refused.
+func otherCodings(x *exchange) bool {
+	codings := x.codings()
+	switch {
+	case len(codings) == 0, len(x.request.body) == 0:
 		return false
-	}
-	return x.refusal(http.StatusUnsupportedMediaType, "is not supported; supported: ")
-}
-
-// moreCodings expects what a Pushgateway answers to the body without its coding.
-func moreCodings(x *exchange) bool {
-	if !slices.Contains(more, x.coding()) {
+	case len(codings) > 1, slices.Contains(others, codings[0]):
+		return x.refusal(http.StatusUnsupportedMediaType, "is not supported; supported: ")
+	case strings.EqualFold(x.request.header("Content-Encoding"), "gzip"):
 		return false
-	}
-	if !x.request.encoded {
-		return x.refusal(http.StatusBadRequest, "")
+	case !x.request.encoded && x.refusal(http.StatusBadRequest, "^(unexpected EOF|(flate|gzip|snappy|zlib|zstd|lz4|invalid input|magic number mismatch)\\b.*)\n$"):
+		return true
 	}
 	other := *x.request.without("Content-Encoding")
-	other.body = other.plain
+	if other.encoded {
+		other.body = other.plain
+	}
 	x.replace(&other)
+	return true
+}
+
+// familyTwice expects what a Pushgateway answers to the same families of which each name comes once.
+func familyTwice(x *exchange) bool {
+	families, twice := joined(x.request.plain)
+	if !twice || anyFamily(x.request, isOfUnknownType) || !x.request.isPush() || len(x.codings()) > 0 && !x.request.encoded {
+		return false
+	}
+	if x.refusal(http.StatusBadRequest, ` is pushed twice, as |`+collectedBefore) {
+		return true
+	}
+	r := *x.request.without("Content-Encoding")
+	r.plain, r.body = families, families
+	x.replace(&r)
 	return true
 }
 
@@ -195,7 +237,7 @@ func everyPushAlone(x *exchange) bool {
 // renamed sends the request with a metric under another name of the same length, which is what the metric would be if the
 // Pushgateway had none of that name.
 func (x *exchange) renamed(name, other string) bool {
-	if !bytes.Contains(x.request.plain, []byte(name)) || !x.request.isPush() || x.coding() != "" && !x.request.encoded {
+	if !bytes.Contains(x.request.plain, []byte(name)) || !x.request.isPush() || len(x.codings()) > 0 && !x.request.encoded {
 		return false
 	}
 	r := *x.request.without("Content-Encoding")
@@ -232,25 +274,23 @@ func namelessSample(x *exchange) bool {
 
 func impossibleFamily(x *exchange) bool {
 	return anyFamily(x.request, isImpossible) &&
-		x.refusal(http.StatusBadRequest, ": metric family without a name\n$| is not a [A-Z_]+\n$")
+		x.refusal(http.StatusBadRequest, ": metric family (without a name|whose name is not utf8: .*)\n$| is not a [A-Z_]+\n$| has an unknown type: -?[0-9]+\n$")
 }
 
 func structuralLabel(x *exchange) bool {
 	return x.refusal(http.StatusBadRequest, `: the grouping key sets the label "(le|quantile)", which the series of the|must not have an explicit "le" label`)
 }
 
-func gaugeHistogramCollision(x *exchange) bool {
-	return x.refusal(http.StatusBadRequest, ": collected metric named .* collides with previously collected gauge histogram named ")
+// escapedToOne may be found behind another fault, which a Pushgateway names.
+func escapedToOne(x *exchange) bool {
+	return x.refusal(http.StatusBadRequest, " become one series, .* where names are escaped with underscores; ")
 }
 
 const collectedBefore = "was collected before with the same name and label values\n$"
 
-func sameStructuralLabel(x *exchange) bool {
-	return hasTwice(x.theirs) && x.refusal(http.StatusBadRequest, collectedBefore)
-}
-
-func emptyLabel(x *exchange) bool {
-	return hasTwins(x.theirs) && x.refusal(http.StatusBadRequest, collectedBefore)
+func sameSeries(x *exchange) bool {
+	return x.refusal(http.StatusBadRequest, ": collected metric named .* collides with previously collected gauge histogram named ") ||
+		(hasTwice(x.theirs) || hasTwins(x.theirs)) && x.refusal(http.StatusBadRequest, collectedBefore)
 }
 
 // inconsistent is how the answers begin whose rest names a series in protobuf's debug form, which is not stable.
@@ -266,8 +306,21 @@ func consistencyText(x *exchange) bool {
 	return true
 }
 
-// brokenCoding: the receiver decodes a body whole before it looks at it.
-func brokenCoding(x *exchange) bool {
-	return x.coding() != "" && !x.request.encoded && (!x.theirs.accepted() || !x.request.isPush()) &&
-		x.refusal(http.StatusBadRequest, "^(EOF|unexpected EOF|(gzip|snappy|flate|zlib): .*)\n$")
+var codingFault = regexp.MustCompile("^(EOF|unexpected EOF|(gzip|flate|snappy): .*)\n$")
+
+// codingBeside expects what a Pushgateway answers to the request without its coding, where that is not looked at here: a
+// Pushgateway undoes gzip before it looks at anything else. Of a body that is cut off, the receiver reads nothing.
+func codingBeside(x *exchange) bool {
+	coding := strings.ToLower(x.request.header("Content-Encoding"))
+	switch {
+	case coding != "gzip" && coding != "snappy" || len(x.codings()) > 1 && len(x.request.body) > 0 || x.theirs.status != http.StatusBadRequest:
+		return false
+	case codingFault.MatchString(withoutHelp(x.ours.body)):
+		return x.refusal(http.StatusBadRequest, "")
+	case coding == "gzip" && (codingFault.MatchString(x.theirs.body) || x.request.method == http.MethodHead):
+		x.replace(x.request.without("Content-Encoding"))
+		return true
+	default:
+		return false
+	}
 }

@@ -5,6 +5,7 @@ package series
 
 import (
 	"fmt"
+	"net/http"
 	"slices"
 	"strconv"
 	"strings"
@@ -22,6 +23,10 @@ type comparison struct {
 // compare compares what was scraped of a page with what was received.
 func compare(l lane, p page, scraped, received []stored) comparison {
 	c := comparison{scraped: len(scraped), exceptions: map[string]int{}}
+	if status := l.status(p); status != http.StatusOK {
+		c.exceptions[fmt.Sprint("refused with ", status)] = len(scraped)
+		scraped = nil
+	}
 	rest := c.index("received", received)
 	for key, want := range c.index("scraped", scraped) {
 		got, ok := rest[key]
@@ -29,11 +34,15 @@ func compare(l lane, p page, scraped, received []stored) comparison {
 			key = want.labels.normal().unscoped().String()
 			got, ok = rest[key]
 		}
+		if !ok && l.escapes && p.utf8Names {
+			key = want.labels.normal().escaped().String()
+			got, ok = rest[key]
+		}
 		delete(rest, key)
 		c.match(l, p, want, got, ok)
 	}
 	for _, got := range rest {
-		c.differ(p, got.labels, "only here: "+got.labels.String()+" "+got.value)
+		c.differ(l, p, got.labels, "only here: "+got.labels.String()+" "+got.value)
 	}
 	slices.Sort(c.differences)
 	return c
@@ -57,13 +66,15 @@ func (c *comparison) match(l lane, p page, want, got stored, found bool) {
 	same := sameValue(want.value, got.value) || want.labels["__name__"] == "push_time_seconds"
 	switch {
 	case !found:
-		c.differ(p, want.labels, "missing here: "+want.labels.String()+" "+want.value)
+		c.differ(l, p, want.labels, "missing here: "+want.labels.String()+" "+want.value)
 	case l.zeroThresholdFixed && !same && want.populations != "" && want.populations == got.populations:
 		c.exceptions["zero threshold"]++
 	case !same:
-		c.differ(p, want.labels, fmt.Sprintf("%s is %s here, %s through a Pushgateway", want.labels, got.value, want.value))
+		c.differ(l, p, want.labels, fmt.Sprintf("%s is %s here, %s through a Pushgateway", want.labels, got.value, want.value))
 	case len(want.labels) != len(got.labels):
 		c.exceptions["without otel_scope_*"]++
+	case want.labels.normal().String() != got.labels.normal().String():
+		c.exceptions["escaped"]++
 	default:
 		c.same++
 		if want.labels.String() != got.labels.String() {
@@ -73,7 +84,7 @@ func (c *comparison) match(l lane, p page, want, got stored, found bool) {
 }
 
 // differ counts a difference by the exception that explains it, or keeps it.
-func (c *comparison) differ(p page, l labels, text string) {
+func (c *comparison) differ(way lane, p page, l labels, text string) {
 	name := l["__name__"]
 	family := strings.TrimSuffix(strings.TrimSuffix(strings.TrimSuffix(name, "_bucket"), "_sum"), "_count")
 	switch {
@@ -81,8 +92,12 @@ func (c *comparison) differ(p page, l labels, text string) {
 		c.exceptions[name]++
 	case p.format == openMetrics && strings.HasSuffix(name, "_created"):
 		c.exceptions["_created"]++
+	case way.escapes && p.utf8Names && !strings.ContainsFunc(name, isASCIILetter):
+		c.exceptions["no ASCII letter"]++
 	case l.underscoresOnly():
 		c.exceptions["label of underscores"]++
+	case way.scraped(p) == classic && slices.Contains(p.onlyNative, family):
+		c.exceptions["native"]++
 	case slices.Contains(p.beyondOTLP, family):
 		c.exceptions["OTLP cannot hold"]++
 	default:

@@ -84,6 +84,76 @@ func batchJob() *prometheus.Registry {
 	return registry
 }
 
+// utf8Names are metrics of every type with names and labels as OpenTelemetry has them, and in other letters.
+func utf8Names(t *testing.T) []*dto.MetricFamily {
+	t.Helper()
+	requests := prometheus.NewCounterVec(prometheus.CounterOpts{Name: "http.requests_total", Help: "Requests."},
+		[]string{"http.method", "server-name", "code"})
+	temperature := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "температура", Help: "Градусы."}, []string{"город"})
+	size := prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: "naïve.bytes", Help: "Sizes."}, []string{"x"})
+	usage := prometheus.NewGauge(prometheus.GaugeOpts{Name: "disk usage", Help: "With a blank."})
+	duration := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "http.server.duration", Help: "Classic.", Buckets: []float64{0.1, 1},
+	})
+	latency := prometheus.NewHistogram(prometheus.HistogramOpts{
+		Name: "rpc.latency", Help: "Native.", NativeHistogramBucketFactor: 1.5,
+	})
+	wait := prometheus.NewSummary(prometheus.SummaryOpts{Name: "queue.wait", Help: "Waits.", Objectives: map[float64]float64{0.5: 0.05}})
+	requests.WithLabelValues("GET", "a", "200").Add(3)
+	requests.WithLabelValues("PUT", "b", "500").Add(4)
+	temperature.WithLabelValues("Москва").Set(-5)
+	size.WithLabelValues("1").Set(6)
+	usage.Set(7)
+	r := random()
+	for range 100 {
+		duration.Observe(r.ExpFloat64())
+		latency.Observe(r.ExpFloat64())
+		wait.Observe(r.ExpFloat64())
+	}
+	registry := prometheus.NewPedanticRegistry()
+	registry.MustRegister(requests, temperature, size, usage, duration, latency, wait)
+	return gather(t, registry)
+}
+
+// histogramKind is a page of histograms with the same parts.
+type histogramKind struct {
+	name     string
+	families []*dto.MetricFamily
+}
+
+// histogramKinds have classic buckets, native ones or both in one histogram, as client_java 1.x pushes by default.
+func histogramKinds(t *testing.T) []histogramKind {
+	t.Helper()
+	var kinds []histogramKind
+	for _, kind := range []struct {
+		name, metric string
+		buckets      []float64
+		factor       float64
+	}{
+		{"classic histograms", "classic_seconds", prometheus.DefBuckets, 0},
+		{"native histograms", "native_seconds", nil, 1.1},
+		{"histograms with both", "both_seconds", prometheus.DefBuckets, 1.1},
+	} {
+		seconds := prometheus.NewHistogramVec(prometheus.HistogramOpts{
+			Name: kind.metric, Help: "Times.", Buckets: kind.buckets, NativeHistogramBucketFactor: kind.factor,
+		}, []string{"step"})
+		r := random()
+		for i := range 500 {
+			seconds.WithLabelValues([]string{"read", "write"}[i%2]).Observe(r.ExpFloat64())
+		}
+		registry := prometheus.NewPedanticRegistry()
+		registry.MustRegister(seconds)
+		families := gather(t, registry)
+		for _, m := range families[0].GetMetric() { // As client_java does.
+			m.Histogram.Bucket = append(m.Histogram.Bucket, &dto.Bucket{
+				UpperBound: new(math.Inf(1)), CumulativeCount: new(m.GetHistogram().GetSampleCount()),
+			})
+		}
+		kinds = append(kinds, histogramKind{kind.name, families})
+	}
+	return kinds
+}
+
 // beyondOTLP are metrics that protobuf can hold and OTLP cannot, or not as such.
 func beyondOTLP() []*dto.MetricFamily {
 	native := func() *dto.Histogram {

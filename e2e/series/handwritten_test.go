@@ -32,6 +32,14 @@ text{of=" blanks  "} 1
 empty_label{a="",b="x"} 1
 # TYPE no_samples counter
 `)},
+	{name: "UTF-8 names", format: text, utf8Names: true, body: []byte(`
+# HELP "disk.used" Quoted.
+# TYPE "disk.used" gauge
+{"disk.used","disk.name"="sda",plain="x"} 1
+# TYPE "jobs.done_total" counter
+{"jobs.done_total"} 2
+plain_metric{"with.dot"="y"} 3
+`)},
 	{name: "names of underscores only", format: text, body: []byte("_ 1\n__ 2\nplain_name{_=\"1\"} 3\n")},
 	{
 		name: "labels of the group", format: text,

@@ -5,17 +5,21 @@ package series
 
 import (
 	"bytes"
-	"fmt"
 	"io"
+	"math"
 	"net/http"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
+	"github.com/prometheus/common/model"
+	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"google.golang.org/protobuf/encoding/protodelim"
 )
 
 // The formats of a push.
@@ -38,7 +42,11 @@ type page struct {
 	grouping   string // what follows the job in the path
 	body       []byte
 	scoped     bool     // carries otel_scope_* labels
+	utf8Names  bool     // has names of other characters than letters, digits and underscores
+	histograms bool     // is of one kind of histogram
 	beyondOTLP []string // metrics that OTLP's data model has no form for
+	onlyNative []string // histograms with native buckets and no finite classic ones
+	alsoNative []string // histograms with both
 }
 
 // captures are pages as their processes sent them, from this folder.
@@ -81,13 +89,41 @@ func loadPages(t *testing.T) []page {
 	for _, family := range beyondOTLP() {
 		beyond.beyondOTLP = append(beyond.beyondOTLP, family.GetName())
 	}
-	pages = append(append(pages, handwritten...), beyond)
+	pages = append(append(pages, handwritten...), beyond, encode(t, "UTF-8 names", protobuf, utf8Names(t)))
+	pages[len(pages)-1].utf8Names = true
+	for _, kind := range histogramKinds(t) {
+		p := encode(t, kind.name, protobuf, kind.families)
+		p.histograms = true
+		pages = append(pages, p)
+	}
 	for i := range pages {
-		if pages[i].format == openMetrics {
-			pages[i].body = metricName.ReplaceAll(pages[i].body, []byte("${1}om_${2}"))
+		switch p := &pages[i]; p.format {
+		case openMetrics:
+			p.body = metricName.ReplaceAll(p.body, []byte("${1}om_${2}"))
+		case protobuf:
+			p.findNative(t)
 		}
 	}
 	return pages
+}
+
+// findNative notes which histograms of a page in protobuf have native buckets.
+func (p *page) findNative(t *testing.T) {
+	t.Helper()
+	for reader := bytes.NewReader(p.body); reader.Len() > 0; {
+		var family dto.MetricFamily
+		require.NoError(t, protodelim.UnmarshalFrom(reader, &family))
+		if family.GetType() != dto.MetricType_HISTOGRAM || slices.Contains(p.beyondOTLP, family.GetName()) {
+			continue
+		}
+		switch h := family.GetMetric()[0].GetHistogram(); {
+		case h.Schema == nil:
+		case slices.ContainsFunc(h.GetBucket(), func(b *dto.Bucket) bool { return !math.IsInf(b.GetUpperBound(), 1) }):
+			p.alsoNative = append(p.alsoNative, family.GetName())
+		default:
+			p.onlyNative = append(p.onlyNative, family.GetName(), model.EscapeName(family.GetName(), model.UnderscoreEscaping))
+		}
+	}
 }
 
 // metricName finds the names of metrics in a page of text. Those of OpenMetrics pages get a prefix: a Pushgateway reads their
@@ -98,7 +134,7 @@ var metricName = regexp.MustCompile(`(?m)^(# (?:HELP|TYPE|UNIT) )?([A-Za-z_:])`)
 func encode(t *testing.T, name, format string, families []*dto.MetricFamily) page {
 	t.Helper()
 	var body bytes.Buffer
-	encoder := expfmt.NewEncoder(&body, contentTypes[format])
+	encoder := expfmt.NewEncoder(&body, contentTypes[format].WithEscapingScheme(model.NoEscaping))
 	for _, family := range families {
 		require.NoError(t, encoder.Encode(family))
 	}
@@ -113,21 +149,16 @@ func (p *page) job() string {
 	return strings.NewReplacer(" ", "_", ",", "").Replace(p.name) + "_" + p.format
 }
 
-// push sends the page to a base URL.
-func (p *page) push(base string) error {
-	request, err := http.NewRequest(http.MethodPut, base+"/metrics/job/"+p.job()+p.grouping, bytes.NewReader(p.body))
-	if err != nil {
-		return err
-	}
+// push sends the page to a base URL, which must answer with a status.
+func (p *page) push(t *testing.T, base string, status int) {
+	t.Helper()
+	request, err := http.NewRequestWithContext(t.Context(), http.MethodPut, base+"/metrics/job/"+p.job()+p.grouping, bytes.NewReader(p.body))
+	require.NoError(t, err)
 	request.Header.Set("Content-Type", string(contentTypes[p.format]))
 	response, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return err
-	}
+	require.NoError(t, err)
 	defer response.Body.Close()
 	answer, err := io.ReadAll(response.Body)
-	if err != nil || response.StatusCode != http.StatusOK {
-		return fmt.Errorf("%s: %.1000s", response.Status, answer)
-	}
-	return nil
+	require.NoError(t, err)
+	assert.Equal(t, status, response.StatusCode, "%s to %s: %.1000s", p.job(), base, answer)
 }

@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/prometheus/otlptranslator"
 	"github.com/stretchr/testify/require"
 )
 
@@ -48,6 +49,23 @@ func (l labels) unscoped() labels {
 	maps.DeleteFunc(unscoped, func(name, _ string) bool { return strings.HasPrefix(name, "otel_scope_") })
 	return unscoped
 }
+
+// escaped is the series as the remote-write exporter writes it, by the module that it escapes names with.
+func (l labels) escaped() labels {
+	escaped := labels{}
+	metrics := otlptranslator.MetricNamer{}
+	others := otlptranslator.LabelNamer{PreserveMultipleUnderscores: true}
+	for name, value := range l {
+		if name == "__name__" {
+			escaped[name], _ = metrics.Build(otlptranslator.Metric{Name: value})
+		} else if label, err := others.Build(name); err == nil {
+			escaped[label] = value
+		}
+	}
+	return escaped
+}
+
+func isASCIILetter(c rune) bool { return 'a' <= c|0x20 && c|0x20 <= 'z' }
 
 // underscoresOnly tells whether the name of a label has no other character.
 func (l labels) underscoresOnly() bool {

@@ -7,6 +7,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"net/http"
 	"os"
 	"reflect"
 	"testing"
@@ -20,45 +21,10 @@ const (
 	document = "../../docs/compatibility.md"
 
 	// How long it may take until both servers have everything: some scrapes, and the exporter's queue.
-	settleTimeout = 20 * time.Second
+	settleTimeout = 2 * time.Minute
 )
 
 var update = flag.Bool("update", false, "write docs/compatibility.md instead of checking it")
-
-// lane is one way from the distribution into a Prometheus.
-type lane struct {
-	title    string
-	release  release
-	config   string   // of the Prometheus that receives
-	example  string   // configuration of the distribution, in configs
-	args     []string // further arguments of the distribution
-	endpoint string   // environment variable of the example that says where to send
-	path     string   // of the URL there
-
-	// Prometheus's OTLP endpoint gives every native histogram the same zero threshold, whatever was sent.
-	zeroThresholdFixed bool
-}
-
-var lanes = []lane{
-	remoteWrite(prometheus3),
-	remoteWrite(debians),
-	{
-		title:   "OTLP into " + prometheus3.name,
-		release: prometheus3,
-		config:  "otlp:\n  translation_strategy: NoTranslation\n",
-		example: "otlp.yaml", endpoint: "OTLP_ENDPOINT", path: "/api/v1/otlp",
-		zeroThresholdFixed: true,
-	},
-}
-
-func remoteWrite(r release) lane {
-	return lane{
-		title:   "Remote write into " + r.name,
-		release: r,
-		example: "remote-write.yaml", endpoint: "REMOTE_WRITE_ENDPOINT", path: "/api/v1/write",
-		args: []string{"--feature-gates", "pkg.translator.prometheus.PermissiveLabelSanitization"},
-	}
-}
 
 // TestSameSeries pushes every page to the distribution and to a Pushgateway and compares what Prometheus stores on both ways.
 func TestSameSeries(t *testing.T) {
@@ -66,7 +32,8 @@ func TestSameSeries(t *testing.T) {
 	text, sections := introduction, 0
 	for _, l := range lanes {
 		t.Run(l.title, func(t *testing.T) {
-			section := table(l, pages, run(t, l, pages))
+			compared := l.pagesOf(pages)
+			section := table(l, compared, run(t, l, compared))
 			text += section
 			sections++
 			if !*update {
@@ -80,25 +47,28 @@ func TestSameSeries(t *testing.T) {
 	}
 }
 
-// run makes the comparisons of one lane, by job. Pages in text go to a Pushgateway that is scraped in text, those in protobuf
-// to one that is scraped in protobuf: scraped so, histograms of the other pages would lose what this format cannot hold.
+// run makes the comparisons of one lane, by job. Pages that are to be scraped in other ways go to other Pushgateways: scraped in
+// protobuf, histograms of pages in text would lose what this format cannot hold.
 func run(t *testing.T, l lane, pages []page) map[string]comparison {
 	t.Helper()
-	textGateway, scrapingText := startScraping(t, l.release, false)
-	nativeGateway, scrapingNative := startScraping(t, l.release, true)
+	gateways, scraping := map[string]string{}, []string{}
 	collector, receiving := startReceiving(t, l)
-	for _, p := range pages {
-		gateway := textGateway
-		if p.format == protobuf {
-			gateway = nativeGateway
+	for i := range pages {
+		p := pages[i]
+		buckets := l.scraped(p)
+		if gateways[buckets] == "" {
+			gateway, prometheus := startScraping(t, l.release, buckets)
+			gateways[buckets], scraping = gateway, append(scraping, prometheus)
 		}
-		assert.NoError(t, p.push(gateway), "%s to the Pushgateway", p.job())
-		assert.NoError(t, p.push(collector), "%s to the distribution", p.job())
+		p.push(t, gateways[buckets], http.StatusOK)
+		p.push(t, collector, l.status(p))
 	}
 	var last map[string]comparison
 	for deadline := time.Now().Add(settleTimeout); ; time.Sleep(2 * time.Second) {
-		scraped := readAll(t, scrapingText)
-		maps.Copy(scraped, readAll(t, scrapingNative))
+		scraped := map[string][]stored{}
+		for _, prometheus := range scraping {
+			maps.Copy(scraped, readAll(t, prometheus))
+		}
 		result := compareAll(t, l, pages, scraped, readAll(t, receiving))
 		if reflect.DeepEqual(result, last) && (explained(result) || time.Now().After(deadline)) {
 			break
@@ -117,9 +87,9 @@ func compareAll(t *testing.T, l lane, pages []page, scraped, received map[string
 	t.Helper()
 	result := make(map[string]comparison, len(pages))
 	delete(scraped, gatewayJob)
-	for _, p := range pages {
-		job := p.job()
-		result[job] = compare(l, p, scraped[job], received[job])
+	for i := range pages {
+		job := pages[i].job()
+		result[job] = compare(l, pages[i], scraped[job], received[job])
 		delete(scraped, job)
 		delete(received, job)
 	}

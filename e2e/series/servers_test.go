@@ -22,25 +22,28 @@ type release struct {
 	name   string
 	binary func(*testing.T) string
 
-	// Native histograms are scraped in protobuf, which is set by a flag or a setting of the scrape configuration. The text
-	// format is the default.
-	nativeFlag, nativeScrape string
-
-	receiveFlags []string // of the server that receives
+	// Settings of the scrape configuration, or flags, with which native buckets are scraped, or both. Classic ones are the
+	// default.
+	scrapeSettings map[string]string
+	scrapeFlags    map[string][]string
 }
 
+// receiving2 are the features of a Prometheus that stores all that remote write 2.0 carries. configs/prometheus3.yaml names them.
+const receiving2 = "--enable-feature=exemplar-storage,metadata-wal-records,created-timestamp-zero-ingestion"
+
 var prometheus3 = release{
-	name:         "Prometheus 3.15",
-	binary:       func(t *testing.T) string { return built(t, ".tools/prometheus") },
-	nativeScrape: "scrape_native_histograms: true",
-	receiveFlags: []string{"--web.enable-remote-write-receiver", "--web.enable-otlp-receiver"},
+	name:   "Prometheus 3.15",
+	binary: func(t *testing.T) string { return built(t, ".tools/prometheus") },
+	scrapeSettings: map[string]string{
+		native: "scrape_native_histograms: true",
+		both:   "scrape_native_histograms: true\n    always_scrape_classic_histograms: true",
+	},
 }
 
 var debians = release{
-	name:         "Debian's Prometheus 2.42",
-	binary:       debiansPrometheus,
-	nativeFlag:   "--enable-feature=native-histograms",
-	receiveFlags: []string{"--web.enable-remote-write-receiver", "--enable-feature=native-histograms"},
+	name:        "Debian's Prometheus 2.42",
+	binary:      debiansPrometheus,
+	scrapeFlags: map[string][]string{native: {"--enable-feature=native-histograms"}},
 }
 
 // debiansPrometheus is the binary of Debian 12's package, which e2e/clients/install.sh installs. Without it there is nothing to compare.
@@ -67,21 +70,12 @@ func startPrometheus(t *testing.T, r release, config string, flags ...string) st
 	return url
 }
 
-// startScraping starts a Pushgateway and a Prometheus that scrapes it, for native histograms or in text, and returns the URLs
-// of both.
-func startScraping(t *testing.T, r release, native bool) (gateway, prometheus string) {
+// startScraping starts a Pushgateway and a Prometheus that scrapes these buckets from it, and returns the URLs of both.
+func startScraping(t *testing.T, r release, buckets string) (gateway, prometheus string) {
 	t.Helper()
-	var setting string
-	var flags []string
-	if native {
-		setting = r.nativeScrape
-	}
-	if native && r.nativeFlag != "" {
-		flags = append(flags, r.nativeFlag)
-	}
 	endpoint := freeEndpoint(t)
 	gateway = "http://" + endpoint
-	start(t, gateway+"/-/ready", nil, built(t, ".tools/pushgateway"), "--web.listen-address="+endpoint)
+	start(t, gateway+"/-/ready", nil, built(t, ".tools/pushgateway"), "--web.listen-address="+endpoint, "--push.enable-utf8-names")
 	prometheus = startPrometheus(t, r, fmt.Sprintf(`
 global:
   scrape_interval: 1s
@@ -91,20 +85,27 @@ scrape_configs:
     %s
     static_configs:
       - targets: [%q]
-`, gatewayJob, setting, endpoint), flags...)
+`, gatewayJob, r.scrapeSettings[buckets], endpoint), r.scrapeFlags[buckets]...)
 	return gateway, prometheus
 }
 
 // startReceiving starts a Prometheus that is sent to and the distribution that sends, and returns the URLs of both.
 func startReceiving(t *testing.T, l lane) (collector, prometheus string) {
 	t.Helper()
-	prometheus = startPrometheus(t, l.release, l.config, l.release.receiveFlags...)
+	prometheus = startPrometheus(t, l.release, l.config, append(l.flags, "--web.enable-remote-write-receiver")...)
 	endpoint := freeEndpoint(t)
 	collector = "http://" + endpoint
+	arguments := []string{
+		"--config", filepath.Join("..", "..", "configs", l.example),
+		"--config", "yaml:service::telemetry::metrics::level: none",
+	}
+	if l.gates != "" {
+		arguments = append(arguments, "--feature-gates", l.gates)
+	}
+	if l.histograms != "" {
+		arguments = append(arguments, "--config", "yaml:receivers::pushgateway::histograms: "+l.histograms)
+	}
 	start(t, collector+"/-/ready", []string{"PUSHGATEWAY_ENDPOINT=" + endpoint, l.endpoint + "=" + prometheus + l.path},
-		built(t, "_build/otelcol-pushgateway"), append([]string{
-			"--config", filepath.Join("..", "..", "configs", l.example),
-			"--config", "yaml:service::telemetry::metrics::level: none",
-		}, l.args...)...)
+		built(t, "_build/otelcol-pushgateway"), arguments...)
 	return collector, prometheus
 }

@@ -15,20 +15,19 @@ type setup struct {
 
 var (
 	// synchronous answers a push with what the backend answered.
-	synchronous = setup{"../../configs/remote-write.yaml", []string{
-		"exporters::prometheus_remote_write::remote_write_queue::enabled: false",
-	}}
-	remoteWrite = setup{"../../configs/remote-write.yaml", nil}
+	synchronous = setup{"../../configs/remote-write.yaml", nil}
+	// remoteWrite has the exporter's defaults.
+	remoteWrite = setup{"../../configs/remote-write.yaml", []string{queued, retries}}
 	// remoteWritePatiently does not drop what takes more than five seconds, as a short outage can on a machine that does all
 	// this at once.
 	remoteWritePatiently = setup{"../../configs/remote-write.yaml", []string{
+		queued, retries,
 		"exporters::prometheus_remote_write::timeout: 1m",
 		"exporters::prometheus_remote_write::http::timeout: 1m",
 	}}
 	// writeAhead has no queue in memory in front of the log, and sends one request after the other.
 	writeAhead = setup{"../../configs/remote-write.yaml", []string{
-		wal,
-		"exporters::prometheus_remote_write::remote_write_queue::enabled: false",
+		wal, retries,
 		"exporters::prometheus_remote_write::max_batch_request_parallelism: 1",
 	}}
 	otlp       = setup{"../../configs/otlp.yaml", []string{oneAtATime, retrySoon}}
@@ -43,13 +42,15 @@ var (
 
 	// groupsAhead forwards to an exporter that says yes before the backend does.
 	groupsAhead = setup{"../../configs/groups.yaml", []string{
-		withoutFsync, everySecond, "exporters::prometheus_remote_write::remote_write_queue::enabled: true",
+		withoutFsync, everySecond, queued,
 	}}
 )
 
 // Settings of more than one row. What fsync adds matters to the end of a machine, not to that of a process.
 const (
 	wal          = "exporters::prometheus_remote_write::wal: {directory: '${env:STORAGE_DIRECTORY}', truncate_frequency: 1s}"
+	queued       = "exporters::prometheus_remote_write::remote_write_queue::enabled: true"
+	retries      = "exporters::prometheus_remote_write::retry_on_failure::enabled: true"
 	oneAtATime   = "exporters::otlp_http::sending_queue::num_consumers: 1"
 	retrySoon    = "exporters::otlp_http::retry_on_failure: {initial_interval: 100ms, max_interval: 1s}"
 	withoutFsync = "extensions::file_storage::fsync: false"

@@ -52,6 +52,8 @@ type Batch struct {
 
 	// SharedName tells that several families have one name, as they may in OpenMetrics.
 	SharedName bool
+	// OnlyPushed tells that a sum or count that was not pushed is absent, as in OpenMetrics. Else it is 0, as a Pushgateway shows it.
+	OnlyPushed bool
 	// ValidValues tells that the decoder has checked all label values to be UTF-8.
 	ValidValues bool
 

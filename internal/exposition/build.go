@@ -59,7 +59,7 @@ func (b *Batch) Reset() {
 	b.Summaries = b.Summaries[:0]
 	b.Quantiles = b.Quantiles[:0]
 	b.Exemplars = b.Exemplars[:0]
-	b.SharedName, b.ValidValues, b.body = false, false, ""
+	b.SharedName, b.OnlyPushed, b.ValidValues, b.body = false, false, false, ""
 	b.scratch.families.reset()
 	b.scratch.series.reset()
 	b.scratch.unescaped = b.scratch.unescaped[:0]

@@ -64,7 +64,7 @@ const exemplarStart = " # {"
 
 // decodeOpenMetrics reads OpenMetrics 1.0 text.
 func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
-	b.ValidValues = true
+	b.OnlyPushed, b.ValidValues = true, true
 	d := openMetricsDecoder{
 		b: b, data: body, utf8Names: o.UTF8Names, declared: None, samples: None, lastMulti: None, redescribed: None,
 	}

@@ -3,7 +3,10 @@
 
 package exposition
 
-import "math"
+import (
+	"fmt"
+	"math"
+)
 
 // The keys of the fields of io.prometheus.client, message by message: see metrics.proto in prometheus/client_model. Those
 // of the values are in protobuf_value.go.
@@ -52,7 +55,8 @@ var (
 
 // decodeProtobuf reads MetricFamily messages, each with its length before it, up to the end of the body, and takes them
 // as Go's protobuf and a Pushgateway do. What proto2 says therefore holds: fields come in any order, the last of a
-// repeated scalar counts, parts of one message are merged, unknown fields are skipped. Strings need not be UTF-8.
+// repeated scalar counts, parts of one message are merged, unknown fields are skipped. Strings need not be UTF-8. Two cases differ
+// from a Pushgateway: families of one name (startFamily) and of an unknown type (familyHead).
 //
 // A byte of body adds at most about 30 bytes to the Batch: an empty Metric, the worst, takes two and becomes a Series.
 func decodeProtobuf(b *Batch, body []byte, o Options) error {
@@ -153,11 +157,11 @@ func (d *protobufDecoder) malformed(message []byte) error { return d.fault(messa
 
 // family reads a MetricFamily. Its metrics come last because their meaning depends on the type, which may follow them.
 func (d *protobufDecoder) family(message []byte) error {
-	head, err := d.familyHead(message)
+	head, metrics, err := d.familyHead(message)
 	if err != nil {
 		return err
 	}
-	family := d.startFamily(head)
+	family := d.startFamily(head, metrics)
 	for len(message) > 0 {
 		key, _, data, n := consumeField(message) // cannot fail: familyHead has read all fields
 		message = message[n:]
@@ -173,14 +177,15 @@ func (d *protobufDecoder) family(message []byte) error {
 	return nil
 }
 
-// familyHead reads all of a MetricFamily but its metrics. A type with an unknown number is an unknown field in proto2,
-// so it changes nothing. Go's protobuf keeps it nevertheless, and a Pushgateway then exposes nothing any more.
-func (d *protobufDecoder) familyHead(message []byte) (Family, error) {
-	head := Family{Type: Counter, Named: true, First: None, last: None}
+// familyHead reads all of a MetricFamily but its metrics, and tells whether it has some. A type with an unknown number is refused:
+// a Pushgateway takes it and then exposes nothing any more.
+func (d *protobufDecoder) familyHead(message []byte) (head Family, metrics bool, err error) {
+	head = Family{Type: Counter, Named: true, First: None, last: None}
+	whole, number := message, uint32(0)
 	for len(message) > 0 {
 		key, scalar, data, n := consumeField(message)
 		if n <= 0 {
-			return Family{}, d.malformed(message)
+			return Family{}, false, d.malformed(message)
 		}
 		message = message[n:]
 		switch key {
@@ -191,22 +196,38 @@ func (d *protobufDecoder) familyHead(message []byte) (Family, error) {
 		case familyUnit:
 			head.Unit = view(data)
 		case familyType:
-			if number := uint32(scalar); number < uint32(len(metricTypes)) {
-				head.Type = metricTypes[number]
-			}
+			number = uint32(scalar)
+		case familyMetric:
+			metrics = true
 		}
 	}
-	return head, nil
+	if number >= uint32(len(metricTypes)) {
+		return Family{}, false, d.fault(whole, fmt.Sprintf("metric family %.300q has an unknown type: %d", head.Name, int32(number)))
+	}
+	head.Type = metricTypes[number]
+	return head, metrics, nil
 }
 
-// startFamily puts the family into the Batch without series. It takes the place of a former one of that name: the last
-// one counts, and a body of nothing but empty messages is one family.
-func (d *protobufDecoder) startFamily(head Family) int32 {
+// startFamily finds or makes the family that the metrics of a message belong to. Families of one name and type are one family,
+// described by the first that has a text; and a body of nothing but empty messages is one family. Of different types, one
+// without metrics gives way; otherwise the Batch has both.
+func (d *protobufDecoder) startFamily(head Family, metrics bool) int32 {
 	i, ok := d.b.family(head.Name)
-	if !ok {
+	if !ok || d.b.Families[i].Type != head.Type && d.b.Families[i].First != None && metrics {
 		i = d.b.addFamily(head.Name, head.Type)
+		d.b.Families[i] = head
+		return i
 	}
-	d.b.Families[i] = head
+	f := &d.b.Families[i]
+	if f.First == None {
+		f.Type = head.Type
+	}
+	if f.Help == "" {
+		f.Help = head.Help
+	}
+	if f.Unit == "" {
+		f.Unit = head.Unit
+	}
 	return i
 }
 

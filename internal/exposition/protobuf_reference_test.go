@@ -22,16 +22,19 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// referenceDecode does what a Pushgateway does with a protobuf body: unmarshal message by message, and keep the last
-// family of each name.
-func referenceDecode(body []byte) (map[string]*dto.MetricFamily, error) {
-	families := map[string]*dto.MetricFamily{}
+// referenceDecode does what a Pushgateway does with a protobuf body, which is to unmarshal message by message. But families of one
+// name and type are one family, and a family of an unknown type is refused.
+func referenceDecode(body []byte) ([]*dto.MetricFamily, error) {
+	var families []*dto.MetricFamily
 	reader := bytes.NewReader(body)
 	for {
 		rest := body[len(body)-reader.Len():]
 		size, n := protowire.ConsumeVarint(rest)
 		if n > 0 && size > uint64(len(rest)-n) {
 			return nil, io.ErrUnexpectedEOF // where the reference would first allocate that much
+		}
+		if err := unknownType(rest, n, size); err != nil {
+			return nil, err
 		}
 		family := &dto.MetricFamily{}
 		err := protodelim.UnmarshalOptions{MaxSize: -1}.UnmarshalFrom(reader, family)
@@ -41,36 +44,69 @@ func referenceDecode(body []byte) (map[string]*dto.MetricFamily, error) {
 		case err != nil:
 			return nil, err
 		}
-		family.Type = lastKnownType(rest[n : n+int(size)]).Enum()
-		families[family.GetName()] = family
+		families = addReference(families, family)
 	}
 }
 
-// lastKnownType is a family's type as proto2 has it: a number that the enum does not know is no value of the field.
-func lastKnownType(family []byte) (known dto.MetricType) {
-	for len(family) > 0 {
-		number, wireType, n := protowire.ConsumeField(family)
-		if number == 3 && wireType == protowire.VarintType {
-			_, _, tagLen := protowire.ConsumeTag(family)
-			v, _ := protowire.ConsumeVarint(family[tagLen:])
-			if _, ok := dto.MetricType_name[int32(v)]; ok {
-				known = dto.MetricType(int32(v))
-			}
-		}
-		family = family[n:]
+// unknownType refuses a message of the given size behind a length of n bytes whose last type is not one of the enum's.
+func unknownType(body []byte, n int, size uint64) error {
+	if n <= 0 {
+		return nil
 	}
-	return known
+	family, name, last := body[n:n+int(size)], "", uint64(0)
+	for len(family) > 0 {
+		number, wireType, length := protowire.ConsumeField(family)
+		if length < 0 {
+			return nil // Go's protobuf refuses it.
+		}
+		_, _, tagLength := protowire.ConsumeTag(family)
+		switch value := family[tagLength:]; {
+		case number == 1 && wireType == protowire.BytesType:
+			name, _ = protowire.ConsumeString(value)
+		case number == 3 && wireType == protowire.VarintType:
+			last, _ = protowire.ConsumeVarint(value)
+		}
+		family = family[length:]
+	}
+	if _, ok := dto.MetricType_name[int32(last)]; !ok {
+		return fmt.Errorf("metric family %.300q has an unknown type: %d", name, int32(last))
+	}
+	return nil
+}
+
+// addReference adds the metrics of a family to those of the family of its name and type, if there is one.
+func addReference(families []*dto.MetricFamily, family *dto.MetricFamily) []*dto.MetricFamily {
+	for _, f := range slices.Backward(families) {
+		if f.GetName() != family.GetName() {
+			continue
+		}
+		if f.GetType() != family.GetType() && len(f.Metric) > 0 && len(family.Metric) > 0 {
+			break
+		}
+		if len(f.Metric) == 0 {
+			f.Type = family.Type
+		}
+		f.Metric = append(f.Metric, family.Metric...)
+		if f.GetHelp() == "" {
+			f.Help = family.Help
+		}
+		if f.GetUnit() == "" {
+			f.Unit = family.Unit
+		}
+		return families
+	}
+	return append(families, family)
 }
 
 // dumpReference writes families in the form of dumpBatch.
-func dumpReference(families map[string]*dto.MetricFamily) string {
+func dumpReference(families []*dto.MetricFamily) string {
 	var lines []string
-	for name, family := range families {
+	for _, family := range families {
 		if len(family.Metric) == 0 {
 			continue
 		}
 		kind := referenceTypes[family.GetType()]
-		text := fmt.Sprintf("%s %q help=%q unit=%q", kind, name, family.GetHelp(), family.GetUnit())
+		text := fmt.Sprintf("%s %q help=%q unit=%q", kind, family.GetName(), family.GetHelp(), family.GetUnit())
 		for _, m := range family.Metric {
 			text += "\n  " + dumpMetric(kind, m)
 		}

@@ -139,8 +139,7 @@ var protobufAccepted = []struct {
 
 	{"type missing, counter value", family(text(1, "c"), one()), `counter "c" help="" unit=""` + "\n  {} 1"},
 	{"type missing, gauge value", family(text(1, "c"), message(4, message(2, double(1, 1)))), `counter "c" help="" unit=""` + "\n  {} mismatched"},
-	{"type unknown", family(text(1, "c"), varint(3, 6), one()), `counter "c" help="" unit=""` + "\n  {} 1"},
-	{"type unknown after a known one", family(text(1, "g"), varint(3, 1), varint(3, math.MaxUint64), message(4, message(2, double(1, 1)))), `gauge "g" help="" unit=""` + "\n  {} 1"},
+	{"type unknown before a known one", family(text(1, "g"), varint(3, math.MaxUint64), varint(3, 1), message(4, message(2, double(1, 1)))), `gauge "g" help="" unit=""` + "\n  {} 1"},
 	{"type of more than 32 bits", family(text(1, "g"), varint(3, 1<<32+1), message(4, message(2, double(1, 1)))), `gauge "g" help="" unit=""` + "\n  {} 1"},
 	{"metric without a value", family(text(1, "c"), message(4, label("a", "b"))), `counter "c" help="" unit=""` + "\n" + `  {"a"="b"} mismatched`},
 	{"gauge histogram without a value", family(text(1, "h"), varint(3, 5), message(4)), `gaugehistogram "h" help="" unit=""` + "\n  {} mismatched"},
@@ -148,8 +147,13 @@ var protobufAccepted = []struct {
 
 	{"fields in any order", family(one(label("a", "b")), varint(3, 0), text(2, "help"), text(1, "c")), `counter "c" help="help" unit=""` + "\n" + `  {"a"="b"} 1`},
 	{"the last scalar counts", family(text(1, "x"), text(1, "g"), varint(3, 0), varint(3, 1), message(4, varint(6, 1), varint(6, 2), message(2, double(1, 1), double(1, 2)))), `gauge "g" help="" unit=""` + "\n  {} @2 2"},
-	{"the last family counts", slices.Concat(family(text(1, "c"), text(2, "old"), one(label("n", "1"))), family(text(1, "d"), one()), family(text(1, "c"), one(label("n", "2")))), `counter "c" help="" unit=""` + "\n" + `  {"n"="2"} 1` + "\n" + `counter "d" help="" unit=""` + "\n  {} 1"},
-	{"the last family is empty", slices.Concat(family(text(1, "c"), one()), family(text(1, "c"))), ""},
+	{"family twice", slices.Concat(family(text(1, "c"), text(2, "first"), one(label("n", "1"))), family(text(1, "d"), one()), family(text(1, "c"), text(2, "second"), text(5, "s"), one(label("n", "2")))), `counter "c" help="first" unit="s"` + "\n" + `  {"n"="1"} 1` + "\n" + `  {"n"="2"} 1` + "\n" + `counter "d" help="" unit=""` + "\n  {} 1"},
+	{"family three times, help in the second", slices.Concat(family(text(1, "c"), one()), family(text(1, "c"), text(2, "help"), one()), family(text(1, "c"), text(2, "other"), text(5, "s"), one())), `counter "c" help="help" unit="s"` + "\n  {} 1\n  {} 1\n  {} 1"},
+	{"family twice, the second one empty", slices.Concat(family(text(1, "c"), one()), family(text(1, "c"), text(2, "help"))), `counter "c" help="help" unit=""` + "\n  {} 1"},
+	{"family twice, the second one empty and of another type", slices.Concat(family(text(1, "c"), one()), family(text(1, "c"), varint(3, 1))), `counter "c" help="" unit=""` + "\n  {} 1"},
+	{"family twice, the first one empty and of another type", slices.Concat(family(text(1, "c"), varint(3, 1)), family(text(1, "c"), one())), `counter "c" help="" unit=""` + "\n  {} 1"},
+	{"family twice, of two types", slices.Concat(family(text(1, "c"), one()), family(text(1, "c"), varint(3, 1), message(4, message(2, double(1, 2))))), `counter "c" help="" unit=""` + "\n  {} 1\n" + `gauge "c" help="" unit=""` + "\n  {} 2"},
+	{"histogram twice", slices.Concat(histogramOf(message(3, double(2, 1)), sint(13, 1), message(12, sint(1, 3))), histogramOf(message(3, double(2, 2)), sint(13, 2), message(12, sint(1, 4)))), `histogram "h" help="" unit=""` + "\n  {} le(1) count=0 native(0 zero 0 count=0 pos 3:0 +1 neg)\n  {} le(2) count=0 native(0 zero 0 count=0 pos 4:0 +2 neg)"},
 	{"labels around the value", family(text(1, "c"), message(4, label("a", "1"), message(3, message(2, label("x", "1"))), label("b", "2"), message(3, message(2, label("y", "2"), double(2, 3))), label("c", "3"))), `counter "c" help="" unit=""` + "\n" + `  {"a"="1","b"="2","c"="3"} 0 # {"x"="1","y"="2"} 3`},
 	{"merged counter", family(text(1, "c"), one(message(3, message(3, varint(1, 5)), message(2, double(2, 1))), message(3, message(3, varint(2, 7)), message(2, message(3, varint(1, 9)))))), `counter "c" help="" unit=""` + "\n  {} created=5000000007 1 # {} 1 @9000000000"},
 	{"merged summary", family(text(1, "s"), varint(3, 2), message(4, message(4, varint(1, 3), message(3, double(1, 0.5))), message(4, message(3, double(1, 0.9)), double(2, 8)))), `summary "s" help="" unit=""` + "\n  {} count=3 sum=8 q(0.5)=0 q(0.9)=0"},
@@ -230,6 +234,10 @@ var protobufRefused = []struct {
 	{"varint of 65 bits", family(append(append([]byte{0x18}, bytes.Repeat([]byte{0xff}, 9)...), 2)), invalidWire, 2},
 	{"unknown fixed32 cut", family([]byte{0x4d, 1, 2, 3}), invalidWire, 2},
 	{"unknown fixed64 cut", family([]byte{0x49, 1, 2, 3}), invalidWire, 2},
+
+	{"type unknown", family(text(1, "c"), varint(3, 6), one()), `metric family "c" has an unknown type: 6`, 2},
+	{"type unknown after a known one", family(text(1, "g"), varint(3, 1), varint(3, math.MaxUint64)), `metric family "g" has an unknown type: -1`, 2},
+	{"type unknown in the second family", slices.Concat(family(text(1, "c"), one()), family(varint(3, 7), text(1, "\xff"))), `metric family "\xff" has an unknown type: 7`, 19},
 
 	{"end of no group", family(tag(9, protowire.EndGroupType)), invalidWire, 2},
 	{"group without end", family(tag(9, protowire.StartGroupType)), invalidWire, 2},

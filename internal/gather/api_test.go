@@ -53,6 +53,22 @@ func TestWriteMetrics(t *testing.T) {
 				`"labels":{"instance":"","job":"j"},"sum":"3"}]},"labels":{"job":"j"},"last_push_successful":true}`,
 		},
 		{
+			"native and classic buckets, and a zero bucket beside a classic one",
+			[]push{{
+				"job/j", protobuf,
+				`name: "a" type: HISTOGRAM metric { histogram { sample_count: 3 sample_sum: 3 bucket { upper_bound: 1 cumulative_count: 3 } schema: 0 positive_span { offset: 1 length: 1 } positive_delta: 3 } }` +
+					"\n\n" + `name: "b" type: HISTOGRAM metric { histogram { sample_count: 2 sample_sum: 3 bucket { upper_bound: inf cumulative_count: 2 } schema: 0 zero_threshold: 0.5 zero_count: 2 } }`,
+			}},
+			`{"a":{` + stamp + `,"type":"HISTOGRAM","metrics":[{"buckets":[[0,"1","2","3"]],"count":"3","labels":{"instance":"","job":"j"},"sum":"3"}]},` +
+				`"b":{` + stamp + `,"type":"HISTOGRAM","metrics":[{"buckets":{"+Inf":"2"},"count":"2","labels":{"instance":"","job":"j"},"sum":"3"}]},` +
+				`"labels":{"job":"j"},"last_push_successful":true}`,
+		},
+		{
+			"a family without series is not held",
+			[]push{{"job/j", protobuf, `name: "a" type: GAUGE`}},
+			`{"labels":{"job":"j"},"last_push_successful":true}`,
+		},
+		{
 			"clashes are none of one group",
 			[]push{{"job/a", text, "# TYPE a gauge\na 1\n"}, {"job/b", text, "# TYPE a counter\na 1\n"}},
 			`{"a":{` + stamp + `,"type":"GAUGE","metrics":[{"labels":{"instance":"","job":"a"},"value":"1"}]},"labels":{"job":"a"},"last_push_successful":true},` +

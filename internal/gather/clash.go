@@ -119,10 +119,12 @@ func (m merger) metrics(name string) []*dto.Metric {
 	return nil
 }
 
-// isNative tells of a native histogram. It is one series, and may be held beside a classic one of the same name and labels in
+// isNative tells of a histogram that has a native part only. It is one series, and may be held beside a classic one of the same name and labels in
 // another group. Who reads classic buckets only, as in the text format, would see the series of these twice: the native one is
 // not shown then.
-func isNative(m *dto.Metric) bool { return m.Histogram != nil && m.Histogram.Schema != nil }
+func isNative(m *dto.Metric) bool {
+	return m.Histogram != nil && m.Histogram.Schema != nil && len(m.Histogram.Bucket) == 0
+}
 
 // withoutHidden leaves out native histograms that have the labels of a classic one.
 func withoutHidden(metrics []*dto.Metric) []*dto.Metric {

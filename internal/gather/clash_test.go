@@ -105,6 +105,33 @@ func TestNativeBesideClassic(t *testing.T) {
 	}
 }
 
+// TestPartsBesideOthers has a histogram of both parts in one group, and one of the same labels in another, which has a series in
+// common with it.
+func TestPartsBesideOthers(t *testing.T) {
+	t.Parallel()
+	const parts = `name: "h" type: HISTOGRAM metric { label { name: "zone" value: "a" } histogram { sample_count: 4 sample_sum: 5
+		bucket { upper_bound: 1 cumulative_count: 1 } schema: 0 zero_threshold: 0.5 zero_count: 4 } }`
+	shown := []string{
+		"# TYPE h histogram", `h_bucket{instance="",job="g",zone="a",le="1"} 1`, `h_bucket{instance="",job="g",zone="a",le="+Inf"} 4`,
+		`h_sum{instance="",job="g",zone="a"} 5`, `h_count{instance="",job="g",zone="a"} 4`,
+	}
+	for name, other := range map[string]push{
+		"classic": {"job/g/zone/a", text, histogram}, "native": {"job/g/zone/a", protobuf, native},
+		"both": {"job/g/zone/a", protobuf, strings.Replace(parts, `label { name: "zone" value: "a" }`, "", 1)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for _, natives := range []bool{false, true} {
+				o := options
+				o.Natives = natives
+				families := gather.Families(held(t, push{"job/g", protobuf, parts}, other).groups(), o)
+				assert.Equal(t, shown, exposed(t, families))
+				assert.NotNil(t, families[0].Metric[0].Histogram.Schema)
+			}
+		})
+	}
+}
+
 // TestClashesKeepSeries has groups at random, whose names clash in all ways. Whatever clashes, the same series are shown as
 // each group shows alone, and always the same text.
 func TestClashesKeepSeries(t *testing.T) {

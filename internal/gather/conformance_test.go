@@ -85,9 +85,8 @@ var deviations = map[string]struct {
 		`pb_native_f_bucket{instance="",job="j",le="+Inf"} 12.5`,
 		`pb_native_f_sum{instance="",job="j"} 18.4`, `pb_native_f_count{instance="",job="j"} 12.5`,
 	}},
-	"P07": {"native and classic buckets: the native ones are held", []string{
-		"# HELP pb_both help of pb_both", "# TYPE pb_both histogram", `pb_both_bucket{instance="",job="j",le="+Inf"} 4`,
-		`pb_both_sum{instance="",job="j"} 18.4`, `pb_both_count{instance="",job="j"} 4`,
+	"P11": {"families of one name and type are one family", []string{
+		"# HELP pb_dup help of pb_dup", "# TYPE pb_dup gauge", `pb_dup{instance="",job="j",n="1"} 1`, `pb_dup{instance="",job="j",n="2"} 2`,
 	}},
 	"T17": {"OpenMetrics is read as such", []string{
 		"# HELP c_total h", "# TYPE c_total counter", `c_total{instance="",job="j"} 1`,

@@ -23,7 +23,8 @@ type builder struct {
 	key     []*dto.LabelPair // the grouping labels, empty ones too
 	scope   []*dto.LabelPair // what the current scope names
 	family  *dto.MetricFamily
-	whole   map[string]*dto.Metric // histograms being put together, by their labels
+	parts   bool                   // the family has native histograms, and classic ones that may be parts of the same ones
+	whole   map[string]*dto.Metric // histograms and summaries being put together, by their labels
 }
 
 func newBuilder(key groupingkey.Key, o Options) *builder {
@@ -56,7 +57,9 @@ func pair(name, value string) *dto.LabelPair {
 func (b *builder) build(f *Family) *dto.MetricFamily {
 	b.family = &dto.MetricFamily{Name: new(b.spell(f.Name)), Type: protobufType(f.Type).Enum()}
 	b.whole = nil
-	for _, rm := range f.Metrics().ResourceMetrics().All() {
+	md := f.Metrics()
+	b.parts = hasParts(md)
+	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			b.scope = b.scopeLabels(sm)
 			for _, m := range sm.Metrics().All() {
@@ -65,6 +68,20 @@ func (b *builder) build(f *Family) *dto.MetricFamily {
 		}
 	}
 	return b.family
+}
+
+// hasParts tells whether metrics of a family are of several kinds, native histograms among them.
+func hasParts(md pmetric.Metrics) bool {
+	native, other := false, false
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				isNative := m.Type() == pmetric.MetricTypeExponentialHistogram
+				native, other = native || isNative, other || !isNative
+			}
+		}
+	}
+	return native && other
 }
 
 // protobufType is the type of the protobuf format, or the nearest one that it has.
@@ -101,11 +118,11 @@ func (b *builder) addMetric(m pmetric.Metric, suffix string) {
 		}
 	case pmetric.MetricTypeHistogram:
 		for _, p := range m.Histogram().DataPoints().All() {
-			b.add(p.Attributes()).Histogram = classicHistogram(p)
+			putClassic(b.histogram(p.Attributes()), p)
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
-			b.add(p.Attributes()).Histogram = nativeHistogram(p)
+			putNative(b.histogram(p.Attributes()), p)
 		}
 	}
 }
@@ -128,6 +145,8 @@ func (b *builder) addNumbers(points pmetric.NumberDataPointSlice, suffix string)
 			b.add(p.Attributes()).Gauge = &dto.Gauge{Value: &v}
 		case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 			b.join(p.Attributes(), suffix, v)
+		case dto.MetricType_SUMMARY:
+			b.joinSummary(p.Attributes(), suffix, v)
 		default:
 			b.add(p.Attributes()).Untyped = &dto.Untyped{Value: &v}
 		}

@@ -41,6 +41,17 @@ func TestFamilies(t *testing.T) {
 		{"empty instance in the key", push{"job/j/instance@base64/=", text, "a{instance=\"i\"} 1\n"}, []string{"# TYPE a untyped", `a{instance="",job="j"} 1`}},
 		{"grouping labels", push{"job/j/b/2/x/1", text, "a{b=\"9\",c=\"3\"} 1\n"}, []string{"# TYPE a untyped", `a{b="2",c="3",instance="",job="j",x="1"} 1`}},
 		{"empty grouping label", push{"job/j/b@base64/=", text, "a{b=\"9\"} 1\n"}, []string{"# TYPE a untyped", `a{b="",instance="",job="j"} 1`}},
+		{"native and classic histograms", push{"job/j", protobuf, `name: "h" type: HISTOGRAM
+			metric { label { name: "x" value: "both" } histogram { sample_count: 2 sample_sum: 3 bucket { upper_bound: 1 cumulative_count: 1 } schema: 0 zero_count: 2 } }
+			metric { label { name: "x" value: "classic" } histogram { sample_count: 2 sample_sum: 3 bucket { upper_bound: 1 cumulative_count: 1 } } }
+			metric { label { name: "x" value: "fraction" } histogram { sample_count: 2 sample_sum: 3 bucket { upper_bound: 1 cumulative_count_float: 0.5 } schema: 0 zero_count: 2 } }
+			metric { label { name: "x" value: "native" } histogram { sample_count: 2 sample_sum: 3 schema: 0 zero_count: 2 } }`}, []string{
+			"# TYPE h histogram",
+			`h_bucket{instance="",job="j",x="both",le="1"} 1`, `h_bucket{instance="",job="j",x="both",le="+Inf"} 2`, `h_sum{instance="",job="j",x="both"} 3`, `h_count{instance="",job="j",x="both"} 2`,
+			`h_bucket{instance="",job="j",x="classic",le="1"} 1`, `h_bucket{instance="",job="j",x="classic",le="+Inf"} 2`, `h_sum{instance="",job="j",x="classic"} 3`, `h_count{instance="",job="j",x="classic"} 2`,
+			`h_bucket{instance="",job="j",x="fraction",le="1"} 0.5`, `h_bucket{instance="",job="j",x="fraction",le="+Inf"} 2`, `h_sum{instance="",job="j",x="fraction"} 3`, `h_count{instance="",job="j",x="fraction"} 2`,
+			`h_bucket{instance="",job="j",x="native",le="+Inf"} 2`, `h_sum{instance="",job="j",x="native"} 3`, `h_count{instance="",job="j",x="native"} 2`,
+		}},
 		{"info and stateset", push{"job/j", openMetrics, "# TYPE i info\ni_info{v=\"1\"} 1\n# TYPE s stateset\ns{s=\"on\"} 1\n# EOF\n"}, []string{
 			"# TYPE i_info gauge", `i_info{instance="",job="j",v="1"} 1`, "# TYPE s gauge", `s{instance="",job="j",s="on"} 1`,
 		}},
@@ -48,6 +59,15 @@ func TestFamilies(t *testing.T) {
 		{"gauge histogram of OpenMetrics", push{"job/j", openMetrics, "# TYPE h gaugehistogram\nh_bucket{le=\"1.0\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_gsum 3\nh_gcount 2\n# EOF\n"}, []string{
 			"# TYPE h histogram", `h_bucket{instance="",job="j",le="1"} 1`, `h_bucket{instance="",job="j",le="+Inf"} 2`,
 			`h_sum{instance="",job="j"} 3`, `h_count{instance="",job="j"} 2`,
+		}},
+		{"summaries of OpenMetrics, one without sum", push{"job/j", openMetrics, "# TYPE s summary\ns{x=\"1\",quantile=\"0.5\"} 1\ns_sum{x=\"1\"} 2\ns_count{x=\"1\"} 3\n" +
+			"s{x=\"2\",quantile=\"0.5\"} 4\ns_count{x=\"2\"} 5\n# EOF\n"}, []string{
+			"# TYPE s summary",
+			`s{instance="",job="j",x="1",quantile="0.5"} 1`, `s_sum{instance="",job="j",x="1"} 2`, `s_count{instance="",job="j",x="1"} 3`,
+			`s{instance="",job="j",x="2",quantile="0.5"} 4`, `s_sum{instance="",job="j",x="2"} 0`, `s_count{instance="",job="j",x="2"} 5`,
+		}},
+		{"histogram of OpenMetrics without sum", push{"job/j", openMetrics, "# TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_count 2\n# EOF\n"}, []string{
+			"# TYPE h histogram", `h_bucket{instance="",job="j",le="+Inf"} 2`, `h_sum{instance="",job="j"} 0`, `h_count{instance="",job="j"} 2`,
 		}},
 		{"one histogram that OTLP holds, one that it does not", push{"job/j", text, "# TYPE h histogram\n" +
 			"h_bucket{x=\"1\",le=\"1\"} 1\nh_bucket{x=\"1\",le=\"+Inf\"} 2\nh_sum{x=\"1\"} 3\nh_count{x=\"1\"} 2\n" +
@@ -93,6 +113,13 @@ func TestProtobuf(t *testing.T) {
 		{"native, short gap", `name: "n" type: HISTOGRAM metric { histogram { sample_count: 5 sample_sum: 3 schema: 0 zero_threshold: 0 zero_count: 0
 			positive_span { offset: 0 length: 4 } positive_delta: 2 positive_delta: -2 positive_delta: 0 positive_delta: 3 } }`},
 		{"native, zeros only", `name: "n" type: HISTOGRAM metric { histogram { sample_count: 1 sample_sum: 0 schema: 3 zero_threshold: 0.001 zero_count: 1 } }`},
+		{"native and classic", `name: "n" type: HISTOGRAM metric { histogram { sample_count: 3 sample_sum: 3 schema: 2 zero_threshold: 0.5 zero_count: 1
+			bucket { cumulative_count: 1 upper_bound: 1 } bucket { cumulative_count: 3 upper_bound: inf }
+			positive_span { offset: 1 length: 1 } positive_delta: 2 created_timestamp { seconds: 5 } } }`},
+		{"native and a classic bucket for +Inf", `name: "n" type: HISTOGRAM metric { histogram { sample_count: 1 sample_sum: 3 schema: 2 zero_threshold: 0.5 zero_count: 1
+			bucket { cumulative_count: 1 upper_bound: inf } } }`},
+		{"native and classic buckets that fall", `name: "n" type: HISTOGRAM metric { histogram { sample_count: 3 sample_sum: 3 schema: 2 zero_threshold: 0.5 zero_count: 3
+			bucket { cumulative_count: 2 upper_bound: 1 } bucket { cumulative_count: 1 upper_bound: 2 } bucket { cumulative_count: 3 upper_bound: inf } } }`},
 		{"native, empty", `name: "n" type: HISTOGRAM metric { histogram { sample_count: 0 sample_sum: 0 schema: 3 zero_threshold: 0 zero_count: 0
 			positive_span { offset: 0 length: 0 } } }`},
 	} {

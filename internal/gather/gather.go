@@ -76,17 +76,51 @@ func Families(groups iter.Seq[Group], o Options) []*dto.MetricFamily {
 			f.Metric = withoutHidden(f.Metric)
 		}
 		slices.SortStableFunc(f.Metric, compareMetrics)
-		// A scrape with one series twice fails. Groups are not read at one moment, so that a series that goes from one to another
-		// may be seen in both; and Escape may make two series one.
-		f.Metric = slices.CompactFunc(f.Metric, func(a, b *dto.Metric) bool { return compareMetrics(a, b) == 0 })
+		f.Metric = withoutRepeated(f.Metric)
 		sorted = append(sorted, f)
 	}
 	return sorted
 }
 
-// compareMetrics orders the series of a family as a registry does: by the number of their labels, then by their values. After
-// that, it makes those neighbors that are the same series: with the same labels, and both native histograms or neither.
+// withoutRepeated leaves out of sorted metrics those that have series of one before. A scrape with one series twice fails. Groups are
+// not read at one moment, so that a series that goes from one to another may be seen in both; and Escape may make two series one.
+// A classic histogram and a native one of the same labels have no series in common.
+func withoutRepeated(sorted []*dto.Metric) []*dto.Metric {
+	kept := sorted[:0]
+	for _, m := range sorted {
+		last := len(kept) - 1
+		switch {
+		case last < 0 || compareLabels(kept[last], m) != 0:
+			kept = append(kept, m)
+		case isNative(m) && !isNative(kept[last]) && kept[last].Histogram.Schema == nil:
+			kept = append(kept, m)
+		}
+	}
+	return kept
+}
+
+// compareMetrics orders the series of a family as a registry does: by the number of their labels, then by their values. Of those
+// with the same labels, histograms with both parts come first, and native ones last.
 func compareMetrics(a, b *dto.Metric) int {
+	if c := compareLabels(a, b); c != 0 {
+		return c
+	}
+	return cmp.Compare(rank(a), rank(b))
+}
+
+func rank(m *dto.Metric) int {
+	switch {
+	case isNative(m):
+		return 2
+	case m.Histogram != nil && m.Histogram.Schema != nil:
+		return 0
+	default:
+		return 1
+	}
+}
+
+// compareLabels orders by the number of labels, then by their values and in the end by their names.
+func compareLabels(a, b *dto.Metric) int {
 	if c := cmp.Compare(len(a.Label), len(b.Label)); c != 0 {
 		return c
 	}
@@ -100,14 +134,7 @@ func compareMetrics(a, b *dto.Metric) int {
 			return c
 		}
 	}
-	switch {
-	case isNative(a) == isNative(b):
-		return 0
-	case isNative(a):
-		return 1
-	default:
-		return -1
-	}
+	return 0
 }
 
 // family is a family of a group, with the time at which it was pushed.

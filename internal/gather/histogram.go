@@ -12,11 +12,11 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// classicHistogram makes a histogram of cumulative buckets, up to that for +Inf. One that has ended has ended with all of
-// its series.
-func classicHistogram(p pmetric.HistogramDataPoint) *dto.Histogram {
+// putClassic puts in the classic part of a histogram: cumulative buckets, up to that for +Inf. One that has ended has ended with all
+// of its series.
+func putClassic(h *dto.Histogram, p pmetric.HistogramDataPoint) {
 	sum := recorded(p.Sum(), p.Flags())
-	h := &dto.Histogram{SampleSum: &sum, CreatedTimestamp: created(p.StartTimestamp())}
+	h.SampleSum, h.CreatedTimestamp = &sum, created(p.StartTimestamp())
 	h.SampleCount, h.SampleCountFloat = splitCount(recorded(float64(p.Count()), p.Flags()))
 	h.Bucket = make([]*dto.Bucket, 0, p.BucketCounts().Len())
 	var cumulative uint64
@@ -28,7 +28,6 @@ func classicHistogram(p pmetric.HistogramDataPoint) *dto.Histogram {
 		}
 		h.Bucket = append(h.Bucket, bucket(bound, recorded(float64(cumulative), p.Flags())))
 	}
-	return h
 }
 
 func bucket(bound, cumulative float64) *dto.Bucket {
@@ -45,21 +44,18 @@ func splitCount(v float64) (whole *uint64, float *float64) {
 	return nil, &v
 }
 
-// nativeHistogram makes a native histogram. One that has ended is told by its sum, as in Prometheus.
-func nativeHistogram(p pmetric.ExponentialHistogramDataPoint) *dto.Histogram {
+// putNative puts in the native part of a histogram. One that has ended is told by its sum, as in Prometheus.
+func putNative(h *dto.Histogram, p pmetric.ExponentialHistogramDataPoint) {
 	sum, count, zero := recorded(p.Sum(), p.Flags()), p.Count(), p.ZeroCount()
 	schema, threshold := p.Scale(), p.ZeroThreshold()
-	h := &dto.Histogram{
-		SampleSum: &sum, SampleCount: &count, CreatedTimestamp: created(p.StartTimestamp()),
-		Schema: &schema, ZeroThreshold: &threshold, ZeroCount: &zero,
-	}
+	h.SampleSum, h.SampleCount, h.CreatedTimestamp = &sum, &count, created(p.StartTimestamp())
+	h.Schema, h.ZeroThreshold, h.ZeroCount = &schema, &threshold, &zero
 	h.PositiveSpan, h.PositiveDelta = spans(p.Positive())
 	h.NegativeSpan, h.NegativeDelta = spans(p.Negative())
 	if len(h.PositiveSpan)+len(h.NegativeSpan) == 0 && threshold == 0 && zero == 0 {
 		// Without a span, this would be an empty classic histogram.
 		h.PositiveSpan = []*dto.BucketSpan{{Offset: new(int32), Length: new(uint32)}}
 	}
-	return h
 }
 
 // maxGap is the number of empty buckets that take no more room than a new span does. client_golang has the same.
@@ -106,18 +102,55 @@ func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
 	}
 }
 
+// histogram finds or makes the histogram that a point is all or a part of.
+func (b *builder) histogram(attributes pcommon.Map) *dto.Histogram {
+	if b.parts {
+		return b.histogramOf(attributes)
+	}
+	m := b.add(attributes)
+	m.Histogram = &dto.Histogram{}
+	return m.Histogram
+}
+
 // histogramOf finds or makes the histogram that a series is a part of.
 func (b *builder) histogramOf(attributes pcommon.Map) *dto.Histogram {
-	labels := b.labels(attributes, "le")
+	m := b.wholeOf(attributes, "le")
+	if m.Histogram == nil {
+		m.Histogram = &dto.Histogram{}
+	}
+	return m.Histogram
+}
+
+// joinSummary adds a series of a summary that was flattened to the summary that it came from.
+func (b *builder) joinSummary(attributes pcommon.Map, suffix string, v float64) {
+	m := b.wholeOf(attributes, "quantile")
+	if m.Summary == nil {
+		m.Summary = &dto.Summary{}
+	}
+	switch suffix {
+	case "":
+		q, _ := attributes.Get("quantile")
+		quantile, _ := strconv.ParseFloat(q.AsString(), 64) // It was a number that was spelled there.
+		m.Summary.Quantile = append(m.Summary.Quantile, &dto.Quantile{Quantile: &quantile, Value: &v})
+	case "_sum":
+		m.Summary.SampleSum = &v
+	case "_count":
+		m.Summary.SampleCount = new(uint64(v))
+	}
+}
+
+// wholeOf finds or makes the histogram or summary that a series is a part of. The label is one of the part alone.
+func (b *builder) wholeOf(attributes pcommon.Map, label string) *dto.Metric {
+	labels := b.labels(attributes, label)
 	id := identity(labels)
 	if m, ok := b.whole[id]; ok {
-		return m.Histogram
+		return m
 	}
 	if b.whole == nil {
 		b.whole = map[string]*dto.Metric{}
 	}
-	m := &dto.Metric{Label: labels, Histogram: &dto.Histogram{}}
+	m := &dto.Metric{Label: labels}
 	b.whole[id] = m
 	b.family.Metric = append(b.family.Metric, m)
-	return m.Histogram
+	return m
 }

@@ -39,6 +39,8 @@ type Refusal struct {
 	Reason Reason
 	// Err is what the person who pushed is told.
 	Err error
+	// Help follows Err in the same line, if there is any.
+	Help string
 	// RetryAfter is when a retry makes sense, if it does.
 	RetryAfter time.Duration
 }
@@ -48,14 +50,18 @@ func Refuse(reason Reason, err error) *Refusal {
 	return &Refusal{Reason: reason, Err: err}
 }
 
-// Error is what the person who pushed is told, cut at maxText bytes.
+// Error is what the person who pushed is told: Err, cut at maxText bytes, and the help.
 func (r *Refusal) Error() string {
 	text := r.Err.Error()
 	switch r.Reason {
 	case ReasonStorage, ReasonUnavailable, ReasonExhausted, ReasonPermanent:
 		text = withoutURLs(text) // These are the words of other components, the rest are the receiver's own.
 	}
-	return cut(text)
+	text = cut(text)
+	if r.Help != "" {
+		text += "; " + r.Help
+	}
+	return text
 }
 
 // aURL is anything with a scheme: up to the quote if it is quoted, as net/http does, otherwise up to a blank, less what

@@ -54,6 +54,11 @@ func (in *Ingest) PushTimes() func(key groupingkey.Key, pushed, failed time.Time
 	}
 }
 
+// Forwarded is what is forwarded of held metrics, as store.Options has it.
+func (in *Ingest) Forwarded(held pmetric.Metrics) pmetric.Metrics {
+	return in.options.Translate.Histograms.Forwarded(held)
+}
+
 // push holds a push and hands it on.
 func (g *groups) push(ctx context.Context, r Request, push *translate.Push) error {
 	families, err := g.families(push)
@@ -72,11 +77,12 @@ func (g *groups) push(ctx context.Context, r Request, push *translate.Push) erro
 		}
 		return refusal
 	}
-	series.Join(push.Metrics, g.store.PushTimes(r.Key))
-	g.emit(ctx, turn, r.Key, push.Metrics, func() pmetric.Metrics {
+	forwarded := g.in.Forwarded(push.Metrics)
+	series.Join(forwarded, g.store.PushTimes(r.Key))
+	g.emit(ctx, turn, r.Key, forwarded, func() pmetric.Metrics {
 		md := pmetric.NewMetrics()
 		for _, f := range families {
-			series.Join(md, f.Metrics())
+			series.Join(md, g.in.Forwarded(f.Metrics()))
 		}
 		series.Join(md, g.store.PushTimes(r.Key))
 		return md

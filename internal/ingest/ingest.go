@@ -136,14 +136,7 @@ func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*translate.Push, error) {
 	batch := exposition.GetBatch()
 	defer exposition.PutBatch(batch)
-	decoding := in.options.Exposition
-	weight := &scale{key: r.Key, body: r.Body, held: in.groups != nil}
-	decoding.Weigh = func(b *exposition.Batch) error { return reserved.upTo(weight.surplus(b)) }
-	err := batch.Decode(r.Format, r.Body, decoding)
-	o.decoded(len(batch.Series))
-	if err == nil {
-		err = decoding.Weigh(batch)
-	}
+	fault, err := in.decode(o, batch, r, reserved)
 	if err != nil {
 		return nil, refuseUndecoded(err)
 	}
@@ -151,7 +144,7 @@ func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*
 	translating.Reserve = func(bytes int64) error { return reserved.more(bytes / usualWeight) }
 	push, err := translate.Translate(batch, r.Key, translating)
 	if err != nil {
-		return nil, refuseUntranslated(err)
+		return nil, refuseUntranslated(err).readAsText(fault)
 	}
 	return push, nil
 }
@@ -163,7 +156,7 @@ func refuseUndecoded(err error) error {
 	return Refuse(ReasonParse, err)
 }
 
-func refuseUntranslated(err error) error {
+func refuseUntranslated(err error) *Refusal {
 	if refusal, ok := errors.AsType[*Refusal](err); ok {
 		return refusal
 	}

@@ -174,17 +174,38 @@ func (t *telemetry) logRefusal(o *Observation, reason Reason, err error) {
 	if !ok {
 		return
 	}
-	fields := []zap.Field{zap.String("reason", string(reason)), zap.String("method", o.method), zap.Error(err)}
+	fields := append(o.fields(err), zap.String("reason", string(reason)))
+	if suppressed > 0 {
+		fields = append(fields, zap.Int("refused_since_last_log", suppressed))
+	}
+	t.logger.Warn("Push refused", fields...)
+}
+
+// fields describe a request and what is wrong with it.
+func (o *Observation) fields(err error) []zap.Field {
+	fields := []zap.Field{zap.String("method", o.method), zap.Error(err)}
 	if o.key.Job != "" {
 		fields = append(fields, zap.String("grouping_key", cut(o.key.String())))
 	}
 	if parse, ok := errors.AsType[*exposition.ParseError](err); ok {
 		fields = append(fields, zap.String("position", parse.Position()))
 	}
-	if suppressed > 0 {
-		fields = append(fields, zap.Int("refused_since_last_log", suppressed))
+	return fields
+}
+
+// readAsText tells that an OpenMetrics body was read as text because of a fault. A line is written once per interval, so that
+// whoever wonders about missing types and start timestamps finds the reason.
+func (o *Observation) readAsText(fault *exposition.ParseError) {
+	o.Format(exposition.Text)
+	suppressed, ok := o.telemetry.allowLog("read as text", time.Now())
+	if !ok {
+		return
 	}
-	t.logger.Warn("Push refused", fields...)
+	fields := o.fields(fault)
+	if suppressed > 0 {
+		fields = append(fields, zap.Int("read_since_last_log", suppressed))
+	}
+	o.telemetry.logger.Warn("OpenMetrics body with a fault read as text, as a Pushgateway reads it", fields...)
 }
 
 func (t *telemetry) allowLog(kind string, now time.Time) (suppressed int, ok bool) {

@@ -24,6 +24,7 @@ import (
 	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/config/confighttp"
 
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
@@ -144,6 +145,29 @@ func TestCodingsAccepted(t *testing.T) {
 		{"identity [E11]", "identity", small, small},
 		{"identity in upper case", "Identity", small, small},
 		{"empty", "", small, small},
+		{"no coding: a charset", "utf-8", small, small},
+		{"no coding: a media type", "text/plain", small, small},
+		{"no coding: any", "*", small, small},
+		{"no coding: none", "None", small, small},
+		{"no coding: of another header", "chunked, 8bit, binary", small, small},
+		{"no coding, and gzip", "utf-8, gzip", gzipped(small), small},
+		{"the same twice", "gzip, gzip", gzipped(small), small},
+		{"the same twice, not applied", "gzip, gzip", small, small},
+		{"another name, and not applied", "utf-8, gzip", small, small},
+		{"not the first line, and not applied", "utf-8\r\nContent-Encoding: zstd", small, small},
+		{"zstd twice", "zstd,zstd", zstandard(large), large},
+		{"zlib twice, not applied", "zlib,zlib", "xa 1\n", "xa 1\n"},
+		{"deflate twice", "deflate,deflate", zlibbed(large), large},
+		{"lz4 twice", "lz4,lz4", lz4ed(large), large},
+		{"snappy block twice", "snappy,snappy", block(large), large},
+		{"snappy frames twice", "snappy,snappy", framed(large), large},
+		{"snappy twice, not applied", "snappy,snappy", small, small},
+		{"short, and not applied", "lz4,lz4", "\n", "\n"},
+		{"the same twice by two names", "GZIP, x-gzip", gzipped(small), small},
+		{"the same in two lines", "gzip\r\nContent-Encoding: gzip", gzipped(small), small},
+		{"no coding in two lines", "utf-8\r\nContent-Encoding: utf-8", small, small},
+		{"empty elements", ", ,gzip,,", gzipped(small), small},
+		{"only empty elements", ",,", small, small},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := len(s.pushed())
@@ -151,6 +175,57 @@ func TestCodingsAccepted(t *testing.T) {
 			require.Equal(t, http.StatusOK, got.status, got.body)
 			assertSame(t, tt.want, s.pushed()[before].body)
 		})
+	}
+}
+
+// A request without a body has no coding to be broken, or not to be supported.
+func TestCodingsWithoutBody(t *testing.T) {
+	t.Parallel()
+	for _, coding := range []string{"gzip", "zlib", "deflate", "zstd", "snappy", "x-snappy-framed", "lz4", "br", "gzip, zstd", "utf-8"} {
+		t.Run(coding, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, ignoringDelete)
+			header := "Content-Encoding: " + coding
+			for _, tt := range []struct {
+				name, request string
+				status        int
+			}{
+				{"PUT", request("PUT", "/metrics/job/j", []string{header, "Content-Length: 0"}, ""), 200},
+				{"POST without a length", request("POST", "/metrics/job/j", []string{header}, ""), 200},
+				{"PUT of no chunk", request("PUT", "/metrics/job/j", []string{header, "Transfer-Encoding: chunked"}, "0\r\n\r\n"), 200},
+				{"DELETE", request("DELETE", "/metrics/job/j", []string{header}, ""), 202},
+				{"GET", request("GET", "/-/healthy", []string{header}, ""), 200},
+				{"HEAD", request("HEAD", "/-/ready", []string{header}, ""), 200},
+				{"GET of what is not served", request("GET", "/nonexistent", []string{header}, ""), 404},
+				{"PATCH", request("PATCH", "/metrics/job/j", []string{header}, ""), 405},
+			} {
+				got := s.send(t, tt.request)
+				assert.Equal(t, tt.status, got.status, "%s: %s", tt.name, got.body)
+			}
+			assert.Equal(t, []push{{`{job="j"}`, exposition.Text, ""}, {`{job="j"}`, exposition.Text, ""}, {`{job="j"}`, exposition.Text, ""}}, s.pushed())
+		})
+	}
+}
+
+// A body that nobody reads is not decoded: the other fault is named.
+func TestCodingsThatNobodyReads(t *testing.T) {
+	t.Parallel()
+	s := serve(t, ignoringDelete)
+	for coding := range strings.SplitSeq("gzip zlib deflate zstd snappy x-snappy-framed lz4", " ") {
+		for _, tt := range []struct {
+			method, target string
+			status         int
+		}{
+			{"PUT", "/metrics/job/j/a", 400},
+			{"PUT", "/nonexistent", 404},
+			{"PATCH", "/metrics/job/j", 405},
+			{"DELETE", "/metrics/job/j", 202},
+			{"GET", "/-/healthy", 200},
+		} {
+			got := s.do(t, tt.method, tt.target, "broken", "Content-Encoding: "+coding)
+			assert.Equal(t, tt.status, got.status, "%s %s %s", coding, tt.method, tt.target)
+			assert.NotContains(t, got.body, "Content-Encoding")
+		}
 	}
 }
 
@@ -162,16 +237,19 @@ func TestCodingsCorrupt(t *testing.T) {
 	blocks := lz4ed(large, lz4.BlockSizeOption(lz4.Block64Kb), lz4.ChecksumOption(false))
 	for _, tt := range []struct{ name, coding, body, want string }{
 		{"gzip: plain text [E03]", "gzip", small, "gzip: invalid header"},
-		{"gzip: no body [E22]", "gzip", "", "EOF"},
-		{"gzip: cut", "gzip", gzipped(large)[:1000], "unexpected EOF"},
-		{"gzip: cut in the header", "gzip", gzipped(small)[:5], "unexpected EOF"},
-		{"gzip: cut in the checksum", "gzip", gzipped(small)[:len(gzipped(small))-1], "unexpected EOF"},
+		{"gzip in two lines: plain text", "gzip\r\nContent-Encoding: gzip", small, "gzip: invalid header"},
+		{"gzip twice: cut", "gzip, gzip", gzipped(small)[:20], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
+		{"gzip: cut", "gzip", gzipped(large)[:1000], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
+		{"gzip: cut in the header", "gzip", gzipped(small)[:5], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
+		{"gzip: cut in the checksum", "gzip", gzipped(small)[:len(gzipped(small))-1], "unexpected EOF; the body is not valid gzip, which its Content-Encoding names"},
 		{"gzip: garbage behind", "gzip", gzipped(small) + "garbage behind", "gzip: invalid header"},
 		{"zlib: plain text", "zlib", small, "zlib: invalid header"},
-		{"zlib: cut", "zlib", zlibbed(large)[:1000], "unexpected EOF"},
-		{"zstd: plain text [E14]", "zstd", small, "invalid input: magic number mismatch"},
-		{"zstd: cut", "zstd", zstandard(large)[:1000], "unexpected EOF"},
-		{"zstd: cut in the header", "zstd", zstandard(large)[:5], "unexpected EOF"},
+		{"deflate: plain text", "deflate", small, "zlib: invalid header; the body is not valid deflate, which its Content-Encoding names"},
+		{"x-snappy-framed: plain text", "x-snappy-framed", small, "snappy: corrupt input; the body is not valid x-snappy-framed, which its Content-Encoding names"},
+		{"zlib: cut", "zlib", zlibbed(large)[:1000], "unexpected EOF; the body is not valid zlib, which its Content-Encoding names"},
+		{"zstd: plain text [E14]", "zstd", small, "invalid input: magic number mismatch; the body is not valid zstd, which its Content-Encoding names"},
+		{"zstd: cut", "zstd", zstandard(large)[:1000], "unexpected EOF; the body is not valid zstd, which its Content-Encoding names"},
+		{"zstd: cut in the header", "zstd", zstandard(large)[:5], "unexpected EOF; the body is not valid zstd, which its Content-Encoding names"},
 		{"zstd: window too large", "zstd", zstandard(noise(9<<20), zstd.WithWindowSize(16<<20)), window},
 		{"zstd: window too large in the second frame", "zstd", zstandard(small) + zstandard(noise(2<<20)), window},
 		{"snappy: plain text [E18]", "snappy", small, "snappy: corrupt input"},
@@ -179,12 +257,12 @@ func TestCodingsCorrupt(t *testing.T) {
 		{"snappy: block cut", "snappy", block(large)[:1000], "snappy: corrupt input"},
 		{"snappy: frame cut", "snappy", framed(large)[:1000], "snappy: corrupt input"},
 		{"lz4: plain text", "lz4", small, "lz4: bad magic number"},
-		{"lz4: cut in a block", "lz4", lz4ed(large)[:1000], "unexpected EOF"},
-		{"lz4: cut between blocks", "lz4", blocks[:7+4+int(binary.LittleEndian.Uint32([]byte(blocks)[7:])&0x7fffffff)], "unexpected EOF"},
-		{"lz4: cut before the end mark", "lz4", blocks[:len(blocks)-4], "unexpected EOF"},
-		{"lz4: cut before the checksum", "lz4", lz4ed(small)[:len(lz4ed(small))-4], "unexpected EOF"},
-		{"lz4: cut in the checksum", "lz4", lz4ed(small)[:len(lz4ed(small))-1], "unexpected EOF"},
-		{"lz4: cut behind the second magic", "lz4", lz4ed("a 1\n", lz4.ChecksumOption(false)) + lz4ed("b 2\n")[:4], "unexpected EOF"},
+		{"lz4: cut in a block", "lz4", lz4ed(large)[:1000], "unexpected EOF; the body is not valid lz4, which its Content-Encoding names"},
+		{"lz4: cut between blocks", "lz4", blocks[:7+4+int(binary.LittleEndian.Uint32([]byte(blocks)[7:])&0x7fffffff)], "unexpected EOF; the body is not valid lz4, which its Content-Encoding names"},
+		{"lz4: cut before the end mark", "lz4", blocks[:len(blocks)-4], "unexpected EOF; the body is not valid lz4, which its Content-Encoding names"},
+		{"lz4: cut before the checksum", "lz4", lz4ed(small)[:len(lz4ed(small))-4], "unexpected EOF; the body is not valid lz4, which its Content-Encoding names"},
+		{"lz4: cut in the checksum", "lz4", lz4ed(small)[:len(lz4ed(small))-1], "unexpected EOF; the body is not valid lz4, which its Content-Encoding names"},
+		{"lz4: cut behind the second magic", "lz4", lz4ed("a 1\n", lz4.ChecksumOption(false)) + lz4ed("b 2\n")[:4], "unexpected EOF; the body is not valid lz4, which its Content-Encoding names"},
 		{"lz4: legacy", "lz4", lz4ed(small, lz4.LegacyOption(true)), "lz4: the legacy format is not supported"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -194,7 +272,7 @@ func TestCodingsCorrupt(t *testing.T) {
 		})
 	}
 	assert.Empty(t, s.pushed())
-	assert.Equal(t, int64(25), s.outcomes(t)["PUT text body"]+s.outcomes(t)["PUT none body"])
+	assert.Equal(t, int64(28), s.outcomes(t)["PUT text body"])
 }
 
 func TestCodingsUnsupported(t *testing.T) {
@@ -207,7 +285,7 @@ func TestCodingsUnsupported(t *testing.T) {
 		accept, text string
 	}{
 		{"unknown [E12]", nil, "br", all, `Content-Encoding "br" is not supported; supported: ` + all + `, or none`},
-		{"two at once", nil, "gzip, zstd", all, `Content-Encoding "gzip, zstd" is not supported; supported: ` + all + `, or none`},
+		{"two at once", nil, "gzip, Zstd", all, `Content-Encoding "gzip, zstd" is not supported; supported: ` + all + `, or none`},
 		{"disabled", []string{"", "gzip"}, "zstd", "gzip", `Content-Encoding "zstd" is not supported; supported: gzip, or none`},
 		{"disabled, replaced here", []string{"", "gzip"}, "lz4", "gzip", `Content-Encoding "lz4" is not supported; supported: gzip, or none`},
 		{"all disabled", []string{}, "gzip", "identity", `Content-Encoding "gzip" is not supported; supported: none, send the body as it is`},

@@ -77,7 +77,7 @@ type handler struct {
 
 // ServeHTTP serves a request whose body is being decompressed already.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	matched, path, ok := h.match(r.URL.Path)
+	matched, ok := h.match(r.URL.Path)
 	if !ok {
 		h.refuse(w, r, refuseNotFound())
 		return
@@ -92,13 +92,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	serve, ok := matched.verbs[r.Method]
 	switch {
 	case ok:
-		serve(w, r, path)
+		serve(w, r, matched.path)
 	case len(matched.verbs) == 0:
 		writeRefusal(w, refuseNotFound())
 	case matched.isAPI():
-		writeRefusal(w, refuseMethod(matched, r.Method))
+		writeRefusal(w, refuseMethod(matched.route, r.Method))
 	default:
-		h.refuse(w, r, refuseMethod(matched, r.Method))
+		h.refuse(w, r, refuseMethod(matched.route, r.Method))
 	}
 }
 

@@ -46,9 +46,10 @@ func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.R
 		return refuseBody(err)
 	}
 	o.Size(int64(len(body.bytes)))
-	return h.ingest.Push(ctx, o, ingest.Request{
+	pushed := h.ingest.Push(ctx, o, ingest.Request{
 		Key: key, Format: format, Body: body.bytes, Reserved: body.reserved + body.beside, Replace: r.Method == http.MethodPut,
 	})
+	return helped(pushed, format, r.Header, body.bytes)
 }
 
 // labelRoom is what each label of a key counts for, its job among them, in bytes: an eighth of the memory that it takes, as with

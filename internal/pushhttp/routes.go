@@ -58,21 +58,39 @@ func (h *handler) table() []route {
 	return append(routes, route{path: "/api/v1/", rest: "{unknown...}"}) // A Pushgateway answers OPTIONS there.
 }
 
-// match finds the route of a decoded path and cuts the prefix off. Nothing is cleaned and nothing is redirected: a client
-// that follows a redirect may lose the body on the way and be told that all is well.
-func (h *handler) match(path string) (route, string, bool) {
+// match is the route of a request.
+type match struct {
+	route
+	prefix string
+	path   string // behind the prefix
+}
+
+// match finds the route of a decoded path. Slashes that a base URL ends with are one with the slash that follows: those in
+// front of the path and those behind the prefix. Nothing else is cleaned and nothing is redirected: a client that follows a
+// redirect may lose the body on the way and be told that all is well.
+func (h *handler) match(path string) (match, bool) {
+	path = oneSlash(path)
 	for _, prefix := range h.options.Prefixes {
 		rest, ok := strings.CutPrefix(path, prefix)
 		if !ok {
 			continue
 		}
+		rest = oneSlash(rest)
 		for _, r := range h.routes {
 			if r.matches(rest) {
-				return r, rest, true
+				return match{r, prefix, rest}, true
 			}
 		}
 	}
-	return route{}, "", false
+	return match{}, false
+}
+
+// oneSlash leaves one of the slashes that the path starts with.
+func oneSlash(path string) string {
+	for strings.HasPrefix(path, "//") {
+		path = path[1:]
+	}
+	return path
 }
 
 func (r route) matches(path string) bool {
@@ -83,10 +101,8 @@ func (r route) matches(path string) bool {
 	return ok && rest != "" && rest[0] != '/'
 }
 
-// pattern is the route's name in telemetry, of low cardinality. The prefix is what precedes rest in path.
-func (r route) pattern(path, rest string) string {
-	return strings.TrimSuffix(path, rest) + r.path + r.rest
-}
+// pattern is the route's name in telemetry, of low cardinality.
+func (m match) pattern() string { return m.prefix + m.route.path + m.rest }
 
 // allow lists the methods in alphabetical order, as a Pushgateway does.
 func (r route) allow() string {

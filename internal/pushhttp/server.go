@@ -59,9 +59,9 @@ func NewServer(
 // if authentication or decompression refuses the request.
 func (h *handler) outermost(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		normalizeCoding(r.Header)
-		if matched, rest, ok := h.match(r.URL.Path); ok {
-			r.Pattern = matched.pattern(r.URL.Path, rest)
+		h.normalizeCoding(r)
+		if matched, ok := h.match(r.URL.Path); ok {
+			r.Pattern = matched.pattern()
 		}
 		next.ServeHTTP(w, r)
 	})

@@ -17,8 +17,7 @@ import (
 const framedSnappy = "\xff\x06\x00\x00sNaPpY"
 
 // openSnappy reads both formats that go by the name: a Pushgateway takes the framed one, nearly everybody else means a
-// single block. A block cannot be decoded but whole, so what it declares is held against the limit, in bytes, first. As in a
-// Pushgateway, nothing at all is an empty stream.
+// single block. A block cannot be decoded but whole, so what it declares is held against the limit, in bytes, first.
 func openSnappy(limit int64) opener {
 	return func(d *decoder) (io.Reader, error) {
 		source := bufio.NewReader(&d.source)
@@ -26,8 +25,6 @@ func openSnappy(limit int64) opener {
 		switch {
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
-		case len(start) == 0:
-			return source, nil
 		case string(start) == framedSnappy:
 			return snappy.NewReader(source), nil
 		}
@@ -57,3 +54,6 @@ func openSnappyBlock(d *decoder, source io.Reader, decoded int64) (io.Reader, er
 	}
 	return bytes.NewReader(body), nil
 }
+
+// openFramedSnappy reads the framed format alone.
+func openFramedSnappy(d *decoder) (io.Reader, error) { return snappy.NewReader(&d.source), nil }

@@ -142,6 +142,7 @@ func TestRouteInTelemetry(t *testing.T) {
 	}{
 		{"push", "PUT", "/metrics/job/j/a/1", "", pattern, nil},
 		{"under a prefix", "POST", "/pushgateway/metrics/job/j", "", "/pushgateway" + pattern, nil},
+		{"with many slashes", "POST", "//pushgateway///metrics/job/j", "", "/pushgateway" + pattern, nil},
 		{"in base64", "PUT", "/metrics/job@base64/ag", "", "/metrics/job@base64/{job}/{labels...}", nil},
 		{"decompressed", "PUT", "/metrics/job/j", "Content-Encoding: zstd", pattern, nil},
 		{"refused by its decompressor", "PUT", "/metrics/job/j", "Content-Encoding: gzip", pattern, nil},

@@ -161,7 +161,7 @@ func (m *marking) numbers(from pmetric.Metric, points pmetric.NumberDataPointSli
 	}
 }
 
-// histogram ends a classic histogram. Its marker keeps the bounds, whose series it ends, and has a sum, because the remote
+// histogram ends a classic histogram. Its marker keeps the bounds, whose series it ends, and the sum, because the remote
 // write exporter ends the series of the sum only if there is one.
 func (m *marking) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) {
 	gone, all := m.ended(func() { m.walker.histogram(dp) })
@@ -175,7 +175,9 @@ func (m *marking) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) 
 		dp.Attributes().CopyTo(marker.Attributes())
 		dp.ExplicitBounds().CopyTo(marker.ExplicitBounds())
 		marker.BucketCounts().FromRaw(make([]uint64, dp.ExplicitBounds().Len()+1))
-		marker.SetSum(0)
+		if dp.HasSum() {
+			marker.SetSum(0)
+		}
 		marker.SetFlags(noRecordedValue)
 		return
 	}
@@ -187,7 +189,7 @@ func (m *marking) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) 
 		}
 		m.endSeries(i, from.Name()+"_bucket", dp.Attributes(), boundLabel, spell(bound))
 	}
-	m.endSumAndCount(from, dp.Attributes())
+	m.endSumAndCount(from, dp.Attributes(), dp.HasSum())
 }
 
 // exponential ends a native histogram.
@@ -223,13 +225,15 @@ func (m *marking) summary(from pmetric.Metric, dp pmetric.SummaryDataPoint) {
 	for i, q := range dp.QuantileValues().All() {
 		m.endSeries(i, from.Name(), dp.Attributes(), quantileLabel, spell(q.Quantile()))
 	}
-	m.endSumAndCount(from, dp.Attributes())
+	m.endSumAndCount(from, dp.Attributes(), true)
 }
 
-// endSumAndCount ends the last two series of a histogram or summary as far as they are gone.
-func (m *marking) endSumAndCount(from pmetric.Metric, attributes pcommon.Map) {
+// endSumAndCount ends the last series of a histogram or summary, its sum if it has one and its count, as far as they are gone.
+func (m *marking) endSumAndCount(from pmetric.Metric, attributes pcommon.Map, hasSum bool) {
 	last := len(m.hashes) - 1
-	m.endSeries(last-1, from.Name()+"_sum", attributes, "", "")
+	if hasSum {
+		m.endSeries(last-1, from.Name()+"_sum", attributes, "", "")
+	}
 	m.endSeries(last, from.Name()+"_count", attributes, "", "")
 }
 

@@ -41,18 +41,25 @@ func TestMarkers(t *testing.T) {
 	t.Parallel()
 	const (
 		histogram = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2.5\"} 1\nh_count 1\nh_sum 1\n"
+		sumless   = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_count 1\n# EOF\n"
 		summary   = "# TYPE h summary\nh{quantile=\"0.5\"} 1\nh{quantile=\"0.9\"} 1\nh_sum 1\nh_count 1\n"
 	)
 	for name, c := range map[string]struct {
 		before, after string
 		want          []string
 	}{
-		"nothing is gone":        {"a 1\n", "a 2\n", nil},
-		"a number":               {"a{x=\"1\"} 1\n", "b 1\n", []string{"a Gauge x=1"}},
-		"a counter":              {"# TYPE a counter\na 1\n", "", []string{"a Sum"}},
-		"one of two":             {"a{x=\"1\"} 1\na{x=\"2\"} 1\n", "a{x=\"2\"} 1\n", []string{"a Gauge x=1"}},
-		"each in its own metric": {"a{x=\"1\"} 1\na{x=\"2\"} 1\n", "", []string{"a Gauge x=1", "a Gauge x=2"}},
-		"a histogram":            {histogram, "", []string{"h Histogram [1 2.5]"}},
+		"nothing is gone":           {"a 1\n", "a 2\n", nil},
+		"a number":                  {"a{x=\"1\"} 1\n", "b 1\n", []string{"a Gauge x=1"}},
+		"a counter":                 {"# TYPE a counter\na 1\n", "", []string{"a Sum"}},
+		"one of two":                {"a{x=\"1\"} 1\na{x=\"2\"} 1\n", "a{x=\"2\"} 1\n", []string{"a Gauge x=1"}},
+		"each in its own metric":    {"a{x=\"1\"} 1\na{x=\"2\"} 1\n", "", []string{"a Gauge x=1", "a Gauge x=2"}},
+		"a histogram":               {histogram, "", []string{"h Histogram [1 2.5]"}},
+		"a histogram without a sum": {sumless, "", []string{"h Histogram [1] without sum"}},
+		"a bucket of a histogram without a sum": {
+			sumless, "# TYPE h histogram\nh_count 1\n# EOF\n", []string{"h_bucket Gauge le=1"},
+		},
+		"the sum of a histogram": {histogram, "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"2.5\"} 1\nh_count 1\n# EOF\n", []string{"h_sum Gauge"}},
+		"the sum of a summary":   {summary, "# TYPE h summary\nh{quantile=\"0.5\"} 1\nh{quantile=\"0.9\"} 1\nh_count 1\n# EOF\n", []string{"h_sum Gauge"}},
 		"a bucket": {
 			histogram, "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 1\n", []string{"h_bucket Gauge le=2.5"},
 		},
@@ -226,9 +233,12 @@ func spelledMarker(t *testing.T, m pmetric.Metric) string {
 	case pmetric.MetricTypeHistogram:
 		require.Equal(t, 1, m.Histogram().DataPoints().Len())
 		dp := m.Histogram().DataPoints().At(0)
-		require.True(t, dp.HasSum())
 		require.Equal(t, dp.ExplicitBounds().Len()+1, dp.BucketCounts().Len())
-		return spelledPoint(t, m, dp, fmt.Sprint(dp.ExplicitBounds().AsRaw()))
+		spelled := fmt.Sprint(dp.ExplicitBounds().AsRaw())
+		if !dp.HasSum() {
+			spelled += " without sum"
+		}
+		return spelledPoint(t, m, dp, spelled)
 	case pmetric.MetricTypeExponentialHistogram:
 		require.Equal(t, 1, m.ExponentialHistogram().DataPoints().Len())
 		return spelledPoint(t, m, m.ExponentialHistogram().DataPoints().At(0), "")

@@ -153,14 +153,18 @@ func (w *walker) single(attributes pcommon.Map) {
 	w.hashes = append(w.hashes, of(w.names.plain, w.scope+attributeLabels(attributes)))
 }
 
-// histogram collects the series of a classic histogram: its buckets in order, +Inf last, its sum and its count.
+// histogram collects the series of a classic histogram: its buckets in order, +Inf last, its sum if it has one and its count.
 func (w *walker) histogram(dp pmetric.HistogramDataPoint) {
 	labels := w.scope + attributeLabels(dp.Attributes())
 	bounds := dp.ExplicitBounds()
 	for i := range bounds.Len() {
 		w.hashes = append(w.hashes, of(w.names.bucket, labels+w.bounds.at(boundLabel, i, bounds.At(i))))
 	}
-	w.hashes = append(w.hashes, of(w.names.bucket, labels+infinity), of(w.names.sum, labels), of(w.names.count, labels))
+	w.hashes = append(w.hashes, of(w.names.bucket, labels+infinity))
+	if dp.HasSum() {
+		w.hashes = append(w.hashes, of(w.names.sum, labels))
+	}
+	w.hashes = append(w.hashes, of(w.names.count, labels))
 }
 
 // summary collects the series of a summary: its quantiles in order, its sum and its count.

@@ -45,6 +45,14 @@ func TestSameSeries(t *testing.T) {
 			"job/j", "# TYPE h histogram\nh_bucket{le=\"2\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
 			"job/j", "h_bucket{le=\"2\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_sum 1\nh_count 1\n",
 		},
+		"a histogram without a sum or its series": {
+			"job/j", "# TYPE h histogram\nh_bucket{le=\"2\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_count 1\n# EOF\n",
+			"job/j", "h_bucket{le=\"2\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_count 1\n",
+		},
+		"a summary without a sum or its series": {
+			"job/j", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_count 1\n# EOF\n",
+			"job/j", "s{quantile=\"0.5\"} 1\ns_count 1\n",
+		},
 		"a summary or its series": {
 			"job/j", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n",
 			"job/j", "s{quantile=\"0.5\"} 1\ns_sum 1\ns_count 1\n",

@@ -224,7 +224,7 @@ func (s *Store) incur(c *change, contents []*content, gone func(series.Hash) boo
 		}
 	}
 	for markers := range series.Markers(decoded, s.options.Scope, gone, EnoughMarkers) {
-		owed, err := s.encode(markers)
+		owed, err := s.encode(markers, markers)
 		if err != nil {
 			return &StorageError{err}
 		}

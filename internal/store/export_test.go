@@ -129,7 +129,8 @@ func (s *Store) Encoded() map[string][]byte {
 
 // reencoded is the content decoded and encoded again.
 func (c *content) reencoded(s *Store) []byte {
-	again, err := s.encode(c.Metrics())
+	md := c.Metrics()
+	again, err := s.encode(md, md)
 	if err != nil {
 		panic(err)
 	}

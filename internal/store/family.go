@@ -26,28 +26,28 @@ type Family struct {
 // content is pdata of a group, encoded, with the series that it is.
 type content struct {
 	encoded []byte
-	series  []series.Hash
-	slot    int // of the group's slots; noSlot if it is not stored
+	series  []series.Hash // that are forwarded
+	slot    int           // of the group's slots; noSlot if it is not stored
 }
 
 // NewFamily encodes the metrics of a family, less their exemplars. They are as before after the return, and not used any more.
 func (s *Store) NewFamily(name, typ string, md pmetric.Metrics) (*Family, error) {
 	f := &Family{Name: name, Type: typ}
 	var err error
-	withoutExemplars(md, func() { f.content, err = s.encode(md) })
+	withoutExemplars(md, func() { f.content, err = s.encode(md, s.forwarded(md)) })
 	if err != nil {
 		return nil, err
 	}
 	return f, nil
 }
 
-// encode also lists the series.
-func (s *Store) encode(md pmetric.Metrics) (content, error) {
+// encode also lists the series of what is forwarded.
+func (s *Store) encode(md, forwarded pmetric.Metrics) (content, error) {
 	encoded, err := new(pmetric.ProtoMarshaler).MarshalMetrics(md)
 	if err != nil {
 		return content{}, err
 	}
-	return content{encoded: encoded, series: series.Append(nil, md, s.options.Scope), slot: noSlot}, nil
+	return content{encoded: encoded, series: series.Append(nil, forwarded, s.options.Scope), slot: noSlot}, nil
 }
 
 // Metrics decodes the content anew.

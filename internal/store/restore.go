@@ -252,6 +252,9 @@ func (s *Store) readContent(g *group, slot int, e entry) error {
 	if err != nil {
 		return err
 	}
+	if header.Type != "" {
+		md = s.forwarded(md)
+	}
 	c := content{encoded: slices.Clone(encoded), series: series.Append(nil, md, s.options.Scope), slot: slot}
 	if header.Type == "" {
 		g.owed = append(g.owed, &c)

@@ -47,6 +47,9 @@ type Options struct {
 	// PushTimes makes the metrics of the times of a group's last successful and last failed push, zero if there was none.
 	// If nil, groups have no such series.
 	PushTimes func(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics
+	// Forwarded is what is forwarded of held metrics, which it does not change. Only these are series and get stale markers. If nil,
+	// everything is forwarded.
+	Forwarded func(held pmetric.Metrics) pmetric.Metrics
 	// Client is where groups are written to; nil keeps them in memory alone.
 	Client storage.Client
 	// StorageFailed is told of each failure of the storage, for telemetry. It may be called by several goroutines at once.
@@ -206,10 +209,18 @@ func (s *Store) Current(key groupingkey.Key) pmetric.Metrics {
 		return md
 	}
 	for _, f := range snapshot.Families {
-		series.Join(md, f.Metrics())
+		series.Join(md, s.forwarded(f.Metrics()))
 	}
 	series.Join(md, s.pushTimes(snapshot.Key, snapshot.PushTime, snapshot.PushFailureTime))
 	return md
+}
+
+// forwarded is what is forwarded of held metrics.
+func (s *Store) forwarded(held pmetric.Metrics) pmetric.Metrics {
+	if s.options.Forwarded == nil {
+		return held
+	}
+	return s.options.Forwarded(held)
 }
 
 // PushTimes makes the push times of a group anew, without times of their own.

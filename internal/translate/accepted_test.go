@@ -93,6 +93,56 @@ func TestFlattened(t *testing.T) {
 	}
 }
 
+// A sum or count that an OpenMetrics body does not have is not made up.
+func TestPartsNotPushed(t *testing.T) {
+	t.Parallel()
+	const histogram, gaugeHistogram, summary = "# TYPE h histogram\n", "# TYPE h gaugehistogram\n", "# TYPE s summary\n"
+	for name, c := range map[string]struct {
+		body, want string
+		metrics    int
+	}{
+		"histogram without sum": {
+			histogram + "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_count 2\n",
+			lines(`h_bucket{job="j",le="1"} 1`, `h_bucket{job="j",le="+Inf"} 2`, `h_count{job="j"} 2`), 1,
+		},
+		"histogram of buckets": {
+			histogram + "h_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\n",
+			lines(`h_bucket{job="j",le="1"} 1`, `h_bucket{job="j",le="+Inf"} 2`), 1,
+		},
+		"histogram of one bucket": {histogram + "h_bucket{le=\"1\"} 0\n", lines(`h_bucket{job="j",le="1"} 0`), 1},
+		"histogram of a sum":      {histogram + "h_sum 1\n", lines(`h_sum{job="j"} 1`), 1},
+		"histogram of a count":    {histogram + "h_count 1\n", lines(`h_bucket{job="j",le="+Inf"} 1`, `h_count{job="j"} 1`), 1},
+		"histogram of fractions without sum": {
+			histogram + "h_bucket{le=\"1\"} 0.5\nh_count 1.5\n",
+			lines(`h_bucket{job="j",le="1"} 0.5`, `h_bucket{job="j",le="+Inf"} 1.5`, `h_count{job="j"} 1.5`), 2,
+		},
+		"gauge histogram of buckets": {gaugeHistogram + "h_bucket{le=\"+Inf\"} 1\n", lines(`h_bucket{job="j",le="+Inf"} 1`), 1},
+		"gauge histogram without sum": {
+			gaugeHistogram + "h_bucket{le=\"+Inf\"} 1\nh_gcount 1\n",
+			lines(`h_bucket{job="j",le="+Inf"} 1`, `h_gcount{job="j"} 1`), 2,
+		},
+		"summary without sum": {summary + "s{quantile=\"0.5\"} 1\ns_count 2\n", lines(`s{job="j",quantile="0.5"} 1`, `s_count{job="j"} 2`), 2},
+		"summary of quantiles": {
+			summary + "s{quantile=\"0.5\"} 1\ns{quantile=\"0.9\"} 2\n",
+			lines(`s{job="j",quantile="0.5"} 1`, `s{job="j",quantile="0.9"} 2`), 1,
+		},
+		"summary of a sum": {summary + "s_sum 1\n", lines(`s_sum{job="j"} 1`), 1},
+		"only one summary without sum": {
+			summary + "s_sum{x=\"1\"} 1\ns_count{x=\"1\"} 2\ns_count{x=\"2\"} 3\n",
+			lines(`s_sum{job="j",x="1"} 1`, `s_count{job="j",x="1"} 2`, `s_count{job="j",x="2"} 3`), 2,
+		},
+		"summary of all parts": {summary + "s{quantile=\"0.5\"} 1\ns_sum 2\ns_count 3\n", lines(`s{job="j",quantile="0.5"} 1`, `s_sum{job="j"} 2`, `s_count{job="j"} 3`), 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			push := translated(t, exposition.OpenMetrics, "job/j", c.body+"# EOF\n", defaults)
+			assert.Equal(t, c.want, lines(seriesOf(push.Metrics)...))
+			assert.Equal(t, len(seriesOf(push.Metrics)), push.Series)
+			assert.Len(t, metricsOf(push.Metrics), c.metrics)
+		})
+	}
+}
+
 // Only the points that do not fit are flattened.
 func TestFlattenedBesideHistogram(t *testing.T) {
 	t.Parallel()
@@ -162,14 +212,14 @@ func TestNative(t *testing.T) {
 		count, zero        uint64
 		positive, negative side
 	}{
-		"deltas":                  {`sample_count: 9 zero_count: 1 zero_threshold: 1e-128 schema: 3 positive_span { offset: 5 length: 2 } positive_span { offset: 2 length: 1 } positive_delta: 2 positive_delta: 1 positive_delta: -2`, 9, 1, side{4, []uint64{2, 3, 0, 0, 1}}, side{}},
-		"both sides":              {`sample_count: 4 schema: 3 positive_span { offset: -5 length: 1 } positive_delta: 2 negative_span { offset: 0 length: 1 } negative_delta: 2`, 4, 0, side{-6, []uint64{2}}, side{-1, []uint64{2}}},
-		"whole floats":            {`sample_count_float: 3 zero_count_float: 1 schema: 3 positive_span { offset: 1 length: 2 } positive_count: 1 positive_count: 1`, 3, 1, side{0, []uint64{1, 1}}, side{}},
-		"observations of NaN":     {`sample_count: 5 schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 5, 0, side{0, []uint64{2}}, side{}},
-		"nothing observed":        {`sample_count: 0 schema: 3 positive_span { offset: 0 length: 0 }`, 0, 0, side{}, side{}},
-		"only a zero threshold":   {`sample_count: 0 zero_threshold: 0.1 schema: 3`, 0, 0, side{}, side{}},
-		"zero spans in between":   {`sample_count: 2 schema: 3 positive_span { offset: 1 length: 1 } positive_span { offset: 1 length: 0 } positive_span { offset: 1 length: 1 } positive_delta: 1 positive_delta: 0`, 2, 0, side{0, []uint64{1, 0, 0, 1}}, side{}},
-		"classic buckets as well": {`sample_count: 2 bucket { upper_bound: 1 cumulative_count: 1 } schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 2, 0, side{0, []uint64{2}}, side{}},
+		"deltas":                    {`sample_count: 9 zero_count: 1 zero_threshold: 1e-128 schema: 3 positive_span { offset: 5 length: 2 } positive_span { offset: 2 length: 1 } positive_delta: 2 positive_delta: 1 positive_delta: -2`, 9, 1, side{4, []uint64{2, 3, 0, 0, 1}}, side{}},
+		"both sides":                {`sample_count: 4 schema: 3 positive_span { offset: -5 length: 1 } positive_delta: 2 negative_span { offset: 0 length: 1 } negative_delta: 2`, 4, 0, side{-6, []uint64{2}}, side{-1, []uint64{2}}},
+		"whole floats":              {`sample_count_float: 3 zero_count_float: 1 schema: 3 positive_span { offset: 1 length: 2 } positive_count: 1 positive_count: 1`, 3, 1, side{0, []uint64{1, 1}}, side{}},
+		"observations of NaN":       {`sample_count: 5 schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 5, 0, side{0, []uint64{2}}, side{}},
+		"nothing observed":          {`sample_count: 0 schema: 3 positive_span { offset: 0 length: 0 }`, 0, 0, side{}, side{}},
+		"only a zero threshold":     {`sample_count: 0 zero_threshold: 0.1 schema: 3`, 0, 0, side{}, side{}},
+		"zero spans in between":     {`sample_count: 2 schema: 3 positive_span { offset: 1 length: 1 } positive_span { offset: 1 length: 0 } positive_span { offset: 1 length: 1 } positive_delta: 1 positive_delta: 0`, 2, 0, side{0, []uint64{1, 0, 0, 1}}, side{}},
+		"a classic bucket for +Inf": {`sample_count: 2 bucket { upper_bound: inf cumulative_count: 2 } schema: 3 positive_span { offset: 1 length: 1 } positive_delta: 2`, 2, 0, side{0, []uint64{2}}, side{}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -3,6 +3,8 @@
 
 package translate
 
+import "github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+
 // A push may become this many attributes, and this many bytes of names, labels and descriptions: some, and so many for each
 // element or byte of its body. The labels of the grouping key are repeated on each series, in protobuf the name of the family
 // too, and a histogram's labels on each bucket; and whoever writes pdata down, groups and exporters among them, writes a text
@@ -24,10 +26,7 @@ const (
 
 // spendShared counts what each series gets beside its own: the labels of the grouping key and the name of its family.
 func (t *translator) spendShared() error {
-	key := len(t.grouping.key.Job)
-	for _, l := range t.grouping.key.Labels {
-		key += len(l.Name) + len(l.Value)
-	}
+	key := t.keyText()
 	points, text := 0, 0
 	for _, f := range t.families {
 		points += f.points
@@ -44,8 +43,12 @@ func (t *translator) spendShared() error {
 
 // spendPoint counts what the current series will become beside that: its own labels on each of its points and, as text, on
 // each series that Prometheus makes of it; and a metric, if it is the first of its kind in its scope.
-func (t *translator) spendPoint(k kind) error {
-	if t.opens(k) {
+func (t *translator) spendPoint(f *exposition.Family, s *exposition.Series, k kind) error {
+	first := k
+	if k == flattened {
+		first = t.flatKinds(t.flatParts(f, s))[0]
+	}
+	if t.opens(first) {
 		if err := t.spendMetric(); err != nil {
 			return err
 		}
@@ -60,6 +63,36 @@ func (t *translator) spendPoint(k kind) error {
 		return t.spendFlattened()
 	}
 	return t.spend(own)
+}
+
+// spendNative counts the exponential point beside a point of the current series' classic buckets.
+func (t *translator) spendNative(f *exposition.Family) error {
+	if t.opens(exponential) {
+		if err := t.spendMetric(); err != nil {
+			return err
+		}
+	}
+	key := t.keyText()
+	if err := t.spendText(key + len(f.Name) + t.ownText()); err != nil {
+		return err
+	}
+	attributes := len(t.grouping.labels) + len(t.carried) + len(t.scopeLabels)
+	if err := t.spend(attributes); err != nil {
+		return err
+	}
+	if err := t.reserve(attributes * attributeSize); err != nil {
+		return err
+	}
+	return t.reserveHeld(key)
+}
+
+// keyText is the length of the grouping key in bytes.
+func (t *translator) keyText() int {
+	n := len(t.grouping.key.Job)
+	for _, l := range t.grouping.key.Labels {
+		n += len(l.Name) + len(l.Value)
+	}
+	return n
 }
 
 // seriesBeside is how many series the current one becomes beside the first. What its kind was found from is at hand still.

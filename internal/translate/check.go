@@ -46,10 +46,13 @@ func (t *translator) checkFamilies() error {
 // checkFamily refuses a family without a proper name, and one whose structural label the grouping key would set.
 func (t *translator) checkFamily(f *exposition.Family) error {
 	switch {
+	case isLegacyName(f.Name, true):
 	case f.Name == "":
 		return inconsistent("metric family without a name")
 	case !utf8.ValidString(f.Name):
 		return inconsistent("metric family whose name is not utf8: %s", quote(f.Name))
+	default:
+		t.unusual = true
 	}
 	label := quantileLabel
 	if f.Type != exposition.Summary {

@@ -84,8 +84,18 @@ func (t *translator) describe(f *exposition.Family, s *exposition.Series) string
 // describeSeries names a series with the labels that a Pushgateway would give it, further ones among them, sorted by name.
 func (t *translator) describeSeries(name string, s *exposition.Series, further ...exposition.Label) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "collected metric %s {", quote(name))
-	for i, l := range t.pushgatewayLabels(s, further) {
+	fmt.Fprintf(&b, "collected metric %s ", quote(name))
+	writeLabels(&b, t.pushgatewayLabels(s, further))
+	if s.Line > 0 {
+		fmt.Fprintf(&b, " (line %d)", s.Line)
+	}
+	return b.String()
+}
+
+// writeLabels writes a label set as the text format does, as far as there is room.
+func writeLabels(b *strings.Builder, labels []exposition.Label) {
+	b.WriteByte('{')
+	for i, l := range labels {
 		if i > 0 {
 			b.WriteByte(',')
 		}
@@ -96,10 +106,6 @@ func (t *translator) describeSeries(name string, s *exposition.Series, further .
 		b.WriteString(quoteName(l.Name) + "=" + quote(l.Value))
 	}
 	b.WriteByte('}')
-	if s.Line > 0 {
-		fmt.Fprintf(&b, " (line %d)", s.Line)
-	}
-	return b.String()
 }
 
 // pushgatewayLabels are the labels of a series as a Pushgateway has them when it checks a push: with the grouping key, and

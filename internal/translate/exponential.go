@@ -4,6 +4,7 @@
 package translate
 
 import (
+	"fmt"
 	"math"
 	"math/bits"
 	"slices"
@@ -46,26 +47,24 @@ func (t *translator) isNative(h *exposition.HistogramValue) bool {
 
 func length(r exposition.Range) int { return int(r.End - r.Start) }
 
-// expandNative collects the histogram's buckets in t.positive and t.negative, and refuses those that make no sense.
-func (t *translator) expandNative(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) error {
+// expandNative collects the histogram's buckets in t.positive and t.negative, unless they make no sense. The problem is a phrase
+// like those of refuse.
+func (t *translator) expandNative(h *exposition.HistogramValue) (problem string) {
 	n := &t.batch.Natives[h.Native]
 	switch {
 	case n.Schema == customBuckets:
-		return t.refuse(f, s, "has custom buckets (schema %d), whose bounds the protobuf format does not hold", n.Schema)
+		return fmt.Sprintf("has custom buckets (schema %d), whose bounds the protobuf format does not hold", n.Schema)
 	case n.Schema < minSchema || n.Schema > maxSchema:
-		return t.refuse(f, s, "has native buckets of schema %d; only %d to %d can be mapped to OTLP", n.Schema, minSchema, maxSchema)
+		return fmt.Sprintf("has native buckets of schema %d; only %d to %d can be mapped to OTLP", n.Schema, minSchema, maxSchema)
 	case max(length(n.PositiveDeltas), length(n.PositiveCounts), length(n.NegativeDeltas), length(n.NegativeCounts)) > maxNativeBuckets:
-		return t.refuse(f, s, "has more than %d native buckets on one side", maxNativeBuckets)
+		return fmt.Sprintf("has more than %d native buckets on one side", maxNativeBuckets)
 	case !(n.ZeroThreshold >= 0) || math.IsInf(n.ZeroThreshold, 1):
-		return t.refuse(f, s, "has an invalid zero threshold: %v", n.ZeroThreshold)
+		return fmt.Sprintf("has an invalid zero threshold: %v", n.ZeroThreshold)
 	}
-	if problem := t.collectNative(n); problem != "" {
-		return t.refuse(f, s, "%s", problem)
-	}
-	return nil
+	return t.collectNative(n)
 }
 
-// collectNative collects both sides. The problem is a phrase like those of refuse.
+// collectNative collects both sides.
 func (t *translator) collectNative(n *exposition.NativeBuckets) (problem string) {
 	if t.positive, problem = t.side(t.positive[:0], n.PositiveSpans, n.PositiveDeltas, n.PositiveCounts); problem != "" {
 		return problem
@@ -111,29 +110,45 @@ func (t *translator) side(to []nativeBucket, spans, deltas, counts exposition.Ra
 	return to, ""
 }
 
-// shapeNative finds the kind of point that holds a native histogram.
-func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series) (kind, error) {
-	h := &t.batch.Histograms[s.Complex]
-	if err := t.expandNative(f, s, h); err != nil {
-		return 0, err
-	}
-	if f.Type == exposition.GaugeHistogram || !t.fitsExponential(h) {
+// shapeNative finds the kind of point that holds a histogram of native buckets only.
+func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) (pointKinds, error) {
+	fits, problem := t.fitNative(f, h)
+	switch {
+	case problem != "":
+		return pointKinds{}, t.refuse(f, s, "%s", problem)
+	case fits:
+		return pointKinds{kind: exponential}, nil
+	default:
 		t.flatNative(h)
-		return flattened, nil
+		return pointKinds{kind: flattened}, nil
 	}
-	return exponential, t.reserveGaps(f, s)
 }
 
-// reserveGaps counts the empty buckets to be filled in, and refuses too many.
-func (t *translator) reserveGaps(f *exposition.Family, s *exposition.Series) error {
+// fitNative collects the native buckets and tells whether an exponential point holds them. If there is a problem, no point does, not
+// even a flattened one.
+func (t *translator) fitNative(f *exposition.Family, h *exposition.HistogramValue) (fits bool, problem string) {
+	if problem = t.expandNative(h); problem != "" {
+		return false, problem
+	}
+	if f.Type == exposition.GaugeHistogram || !t.fitsExponential(h) {
+		return false, ""
+	}
+	problem = t.takeGaps()
+	return problem == "", problem
+}
+
+// takeGaps counts the empty buckets to be filled in, unless they are too many.
+func (t *translator) takeGaps() (problem string) {
+	total := t.gaps
 	for _, side := range [][]nativeBucket{t.positive, t.negative} {
 		gaps := width(side) - len(side)
-		t.gaps += gaps
-		if width(side) > maxNativeBuckets || t.gaps > maxGaps {
-			return t.refuse(f, s, "has native buckets too far apart: %d empty ones between them", gaps)
+		total += gaps
+		if width(side) > maxNativeBuckets || total > maxGaps {
+			return fmt.Sprintf("has native buckets too far apart: %d empty ones between them", gaps)
 		}
 	}
-	return nil
+	t.gaps = total
+	return ""
 }
 
 // width is the number of buckets from the first to the last one.

@@ -14,19 +14,34 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// A histogram that OTLP cannot hold is flattened: it becomes the series that a Pushgateway would show, as gauges named
-// after the family with a suffix, so that nothing of it is lost or changed.
+// A histogram or summary that OTLP cannot hold is flattened: it becomes the series that a Pushgateway would show, as gauges
+// named after the family with a suffix, so that nothing of it is lost or changed.
 
-// flatMetrics takes the series of the flattened histograms of a family.
-type flatMetrics struct {
-	buckets, sums, counts pmetric.NumberDataPointSlice
-}
-
-// flatBucket is a cumulative bucket as a Pushgateway would show it.
+// flatBucket is a cumulative bucket as a Pushgateway would show it, or a quantile with its value.
 type flatBucket struct{ bound, count float64 }
 
+// flatParts is what a flattened series has beside its buckets or quantiles.
+type flatParts struct {
+	sum, count             float64
+	hasSum, hasCount, ends bool // ends with a stale marker
+}
+
+// flatParts tells what a series of a histogram or summary has. What was not pushed is 0 if it is not absent.
+func (t *translator) flatParts(f *exposition.Family, s *exposition.Series) (p flatParts) {
+	if f.Type == exposition.Summary {
+		v := &t.batch.Summaries[s.Complex]
+		p = flatParts{v.Sum, float64(v.Count), v.HasSum, v.HasCount, isStale(v.Sum)}
+	} else {
+		h := &t.batch.Histograms[s.Complex]
+		p = flatParts{h.Sum, floatCount(h.Count, h.CountFloat), h.HasSum, h.HasCount, isStale(h.Sum)}
+	}
+	p.hasSum = p.hasSum || !t.batch.OnlyPushed
+	p.hasCount = p.hasCount || !t.batch.OnlyPushed
+	return p
+}
+
 // flatClassic collects the buckets in t.flat, in the order pushed and with their counts as pushed. A Pushgateway shows a
-// bucket for +Inf in any case.
+// bucket for +Inf in any case, with the count.
 func (t *translator) flatClassic(h *exposition.HistogramValue) {
 	t.flat = t.flat[:0]
 	infinite := false
@@ -35,7 +50,7 @@ func (t *translator) flatClassic(h *exposition.HistogramValue) {
 		t.flat = append(t.flat, flatBucket{b.UpperBound, floatCount(b.Count, b.CountFloat)})
 		infinite = infinite || math.IsInf(b.UpperBound, 1)
 	}
-	if !infinite {
+	if !infinite && (h.HasCount || !t.batch.OnlyPushed) {
 		t.flat = append(t.flat, flatBucket{math.Inf(1), floatCount(h.Count, h.CountFloat)})
 	}
 }
@@ -82,36 +97,87 @@ func nativeBound(index int, schema int32) float64 {
 	return math.Ldexp(math.Exp2(float64(part)/float64(int(1)<<schema)), index>>schema)
 }
 
-// openFlattened makes the three metrics for n flattened histograms of a family. For Prometheus their type is unknown, as
-// that of any series whose family is not described.
-func (s *scope) openFlattened(f *exposition.Family, d metricDescription, n int) flatMetrics {
-	sum, count := sumSuffix(f), countSuffix(f)
-	gauges := func(suffix string, n int) pmetric.NumberDataPointSlice {
-		points := s.metric(metricDescription{name: d.name + suffix, help: d.help}).SetEmptyGauge().DataPoints()
-		points.EnsureCapacity(n)
-		return points
+// flatSummary collects the quantiles in t.flat.
+func (t *translator) flatSummary(v *exposition.SummaryValue) {
+	t.flat = t.flat[:0]
+	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+		q := &t.batch.Quantiles[i]
+		t.flat = append(t.flat, flatBucket{quantileOf(q), q.Value})
 	}
-	return flatMetrics{buckets: gauges("_bucket", n), sums: gauges(sum, n), counts: gauges(count, n)}
 }
 
-// buildFlattened makes the series of a flattened histogram, whose buckets are in t.flat.
-func (t *translator) buildFlattened(s *exposition.Series, to *flatMetrics) {
-	h := &t.batch.Histograms[s.Complex]
-	t.buildFlat(s, to.sums.AppendEmpty(), h.Sum)
-	t.buildFlat(s, to.counts.AppendEmpty(), floatCount(h.Count, h.CountFloat))
-	for _, b := range t.flat {
-		t.buildFlat(s, to.buckets.AppendEmpty(), b.count, exposition.Label{Name: boundLabel, Value: spell(b.bound)})
+// flatKinds are the kinds of points that the current series is flattened to, whose buckets or quantiles are in t.flat.
+func (t *translator) flatKinds(p flatParts) []kind {
+	t.kinds = t.kinds[:0]
+	if len(t.flat) > 0 {
+		t.kinds = append(t.kinds, flattened)
 	}
-	t.push.DataPoints += len(t.flat) + 1 // One point was counted before.
+	if p.hasSum {
+		t.kinds = append(t.kinds, flatSum)
+	}
+	if p.hasCount {
+		t.kinds = append(t.kinds, flatCount)
+	}
+	return t.kinds
 }
 
-// buildFlat fills in a point of one of the series. All of them end with the histogram.
-func (t *translator) buildFlat(s *exposition.Series, dp pmetric.NumberDataPoint, v float64, further ...exposition.Label) {
-	if sum := t.batch.Histograms[s.Complex].Sum; isStale(sum) {
-		v = sum
+// flatSuffix is what follows the name of the family in that of the metric for points of the kind.
+func flatSuffix(f *exposition.Family, k kind) string {
+	switch {
+	case k == flatSum:
+		return sumSuffix(f)
+	case k == flatCount:
+		return countSuffix(f)
+	case f.Type == exposition.Summary:
+		return ""
+	default:
+		return "_bucket"
+	}
+}
+
+// openFlat makes a metric for n series of flattened histograms or summaries. For Prometheus their type is unknown, as that of
+// any series whose family is not described.
+func (s *scope) openFlat(d metricDescription, suffix string, n int) pmetric.NumberDataPointSlice {
+	points := s.metric(metricDescription{name: d.name + suffix, help: d.help}).SetEmptyGauge().DataPoints()
+	points.EnsureCapacity(n)
+	return points
+}
+
+// buildFlattened makes the series of a flattened histogram or summary, whose buckets or quantiles are in t.flat. All of them end
+// with its sum.
+func (t *translator) buildFlattened(f *exposition.Family, s *exposition.Series) {
+	p := t.flatParts(f, s)
+	for _, k := range t.flatKinds(p) {
+		scope := t.open(f, k)
+		switch k {
+		case flatSum:
+			t.buildFlat(s, scope.flatSums.AppendEmpty(), p, p.sum)
+		case flatCount:
+			t.buildFlat(s, scope.flatCounts.AppendEmpty(), p, p.count)
+		default:
+			label := boundaryLabel(f)
+			for _, b := range t.flat {
+				t.buildFlat(s, scope.flattened.AppendEmpty(), p, b.count, exposition.Label{Name: label, Value: spell(b.bound)})
+			}
+		}
+	}
+}
+
+// buildFlat fills in a point of one of the series.
+func (t *translator) buildFlat(s *exposition.Series, dp pmetric.NumberDataPoint, p flatParts, v float64, further ...exposition.Label) {
+	if p.ends {
+		v = p.sum
 	}
 	begin(t, s, dp, further...)
 	setNumber(dp, v)
+	t.push.DataPoints++
+}
+
+func boundaryLabel(f *exposition.Family) string {
+	if f.Type == exposition.Summary {
+		return quantileLabel
+	}
+	return boundLabel
 }
 
 // spell writes a number as the text format does, which is how a Pushgateway shows le and quantile.

@@ -46,6 +46,35 @@ func FuzzTranslate(f *testing.F) {
 	})
 }
 
+// FuzzParts holds a push in protobuf, under each setting for histograms, to the same series whether it is forwarded at once or held
+// before.
+func FuzzParts(f *testing.F) {
+	for _, c := range partsCases {
+		f.Add(delimited(f, c.body))
+		f.Add(delimited(f, c.body+"\n\n"+strings.Replace(c.body, "metric {", `metric { label { name: "x" value: "1" }`, 1)))
+	}
+	f.Fuzz(func(t *testing.T, body []byte) {
+		var b exposition.Batch
+		if b.Decode(exposition.Protobuf, body, exposition.Options{}) != nil {
+			return
+		}
+		for _, setting := range settings {
+			o := defaults
+			o.Histograms, o.Timestamps, o.ScopeName = setting, translate.Drop, "the name of no scope that is pushed"
+			forwarded, err := translate.Translate(&b, keyOf(t, "job/j"), o)
+			o.Held = true
+			held, heldErr := translate.Translate(&b, keyOf(t, "job/j"), o)
+			require.Equal(t, err, heldErr)
+			if err != nil {
+				continue
+			}
+			require.Equal(t, forwarded.Series, held.Series)
+			require.Equal(t, held.Metrics.DataPointCount(), held.DataPoints)
+			require.ElementsMatch(t, seriesOf(forwarded.Metrics), seriesOf(setting.Forwarded(held.Metrics)))
+		}
+	})
+}
+
 func requireSound(t *testing.T, push *translate.Push) {
 	require.Equal(t, push.Metrics.DataPointCount(), push.DataPoints)
 	series := seriesOf(push.Metrics)

@@ -27,15 +27,22 @@ var inputs = map[string]exposition.Format{
 	"input.prom": exposition.Text, "input.om": exposition.OpenMetrics, "input.pb.txt": exposition.Protobuf,
 }
 
+// expectations are the names of the expected pdata, with the setting for histograms of both parts.
+var expectations = map[string]translate.Histograms{
+	"expected.yaml": translate.ClassicHistograms, "expected_native.yaml": translate.NativeHistograms, "expected_both.yaml": translate.BothHistograms,
+}
+
 func TestGolden(t *testing.T) {
 	t.Parallel()
-	o := translate.Options{PushTime: true, ScopeName: "example.com/receiver", ScopeVersion: "1.2.3", Timestamps: translate.Honor}
-	dirs, err := filepath.Glob("testdata/*/expected.yaml")
+	options := translate.Options{PushTime: true, ScopeName: "example.com/receiver", ScopeVersion: "1.2.3", Timestamps: translate.Honor}
+	dirs, err := filepath.Glob("testdata/*/expected*.yaml")
 	require.NoError(t, err)
 	require.NotEmpty(t, dirs)
 	for _, expected := range dirs {
-		t.Run(filepath.Base(filepath.Dir(expected)), func(t *testing.T) {
+		t.Run(strings.TrimSuffix(strings.TrimPrefix(expected, "testdata/"), ".yaml"), func(t *testing.T) {
 			t.Parallel()
+			o := options
+			o.Histograms = expectations[filepath.Base(expected)]
 			format, body := readInput(t, filepath.Dir(expected))
 			push := translated(t, format, "job/batch/instance/host-1/zone/eu", body, o)
 			if *update {

@@ -31,7 +31,7 @@ func (p *Push) keepApart(f *exposition.Family, id int, made part) {
 	if last < 0 || p.Families[last].id != id {
 		name := p.Metrics.ResourceMetrics().At(0).ScopeMetrics().At(made.scope).Metrics().At(made.first).Name()
 		if len(name) > len(f.Name) {
-			name = name[:len(f.Name)] // The first of the metrics of a flattened histogram.
+			name = name[:len(f.Name)] // The first of the metrics of a flattened histogram or summary.
 		}
 		p.Families = append(p.Families, Family{Name: name, Type: f.Type, id: id})
 		last++

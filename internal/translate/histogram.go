@@ -13,21 +13,28 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// shapeHistogram finds the kind of point that holds a histogram. OTLP has no gauge histograms. Of a histogram with native
-// and classic buckets the native ones are taken, as the Prometheus receiver does.
-func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) (kind, error) {
+// shapeHistogram finds the points that hold a histogram. OTLP has no gauge histograms.
+func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) (pointKinds, error) {
 	h := &t.batch.Histograms[s.Complex]
 	if t.isNative(h) {
-		return t.shapeNative(f, s)
+		if h.FirstBucket == exposition.None {
+			return t.shapeNative(f, s, h)
+		}
+		return t.shapeParts(f, s, h)
 	}
 	if err := t.sortBuckets(f, s, h); err != nil {
-		return 0, err
+		return pointKinds{}, err
 	}
-	if f.Type == exposition.Histogram && t.fitsClassic(h) {
-		return classic, nil
+	return t.shapeClassic(f, h), nil
+}
+
+// shapeClassic finds the kind of point that holds the classic buckets in t.buckets.
+func (t *translator) shapeClassic(f *exposition.Family, h *exposition.HistogramValue) pointKinds {
+	if f.Type == exposition.Histogram && (h.HasCount || !t.batch.OnlyPushed) && t.fitsClassic(h) {
+		return pointKinds{kind: classic}
 	}
 	t.flatClassic(h)
-	return flattened, nil
+	return pointKinds{kind: flattened}
 }
 
 // sortBuckets collects the histogram's classic buckets in t.buckets, sorted by bound, and refuses a bound that is there
@@ -145,7 +152,7 @@ func (s *scope) openHistograms(d metricDescription, n int) pmetric.HistogramData
 }
 
 // buildHistogram fills in a point of a classic histogram, whose buckets are in t.buckets. A sum that was not pushed is 0,
-// as a Pushgateway shows it.
+// as a Pushgateway shows it, if it is not absent.
 //
 // A stale marker keeps its bounds, so that the series of all buckets end; it gets a sum, because the remote write exporter
 // ends the series of the sum only if there is one.
@@ -161,7 +168,9 @@ func (t *translator) buildHistogram(s *exposition.Series, dp pmetric.HistogramDa
 		return
 	}
 	count, _ := wholeCount(h.Count, h.CountFloat)
-	dp.SetSum(h.Sum)
+	if h.HasSum || !t.batch.OnlyPushed {
+		dp.SetSum(h.Sum)
+	}
 	dp.SetCount(count)
 	t.putBuckets(dp, count, false)
 }

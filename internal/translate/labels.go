@@ -51,7 +51,7 @@ func (t *translator) classify(name string) class {
 	switch {
 	case t.grouping.overrides(name):
 		return overridden
-	case name == "" || strings.HasPrefix(name, "__") || !utf8.ValidString(name):
+	case name == "" || strings.HasPrefix(name, "__") || !t.isName(name):
 		return invalid
 	case name == boundLabel:
 		return bound
@@ -62,6 +62,15 @@ func (t *translator) classify(name string) class {
 	default:
 		return attribute
 	}
+}
+
+// isName tells whether a label may have the name, and notes one that is not legacy.
+func (t *translator) isName(name string) bool {
+	if isLegacyName(name, false) {
+		return true
+	}
+	t.unusual = true
+	return utf8.ValidString(name)
 }
 
 func isScopeLabel(name string) bool {

@@ -30,6 +30,11 @@ func (t *translator) survey() error {
 		t.push.Series += series
 		t.families = append(t.families, family{f, points, series})
 	}
+	return t.checkSeriesCount()
+}
+
+// checkSeriesCount refuses a push with too many series.
+func (t *translator) checkSeriesCount() error {
 	if limit := t.options.Limits.SeriesPerPush; limit > 0 && t.push.Series > limit {
 		return tooManySeries(limit, t.push.Series)
 	}
@@ -47,7 +52,7 @@ func (t *translator) measure(f *exposition.Family) (points, series int, stamped 
 	for i := f.First; i != exposition.None; {
 		s := &t.batch.Series[i]
 		points++
-		series += t.seriesOf(f.Type, s)
+		series += t.seriesOf(f, s)
 		stamped = stamped || s.HasTimestamp
 		i = s.Next
 	}
@@ -55,21 +60,40 @@ func (t *translator) measure(f *exposition.Family) (points, series int, stamped 
 }
 
 // seriesOf is the number of series that Prometheus makes of one element of a family.
-func (t *translator) seriesOf(typ exposition.Type, s *exposition.Series) int {
+func (t *translator) seriesOf(f *exposition.Family, s *exposition.Series) int {
 	switch {
 	case s.Complex == exposition.None:
 		return 1
-	case typ == exposition.Summary:
-		return t.countQuantiles(&t.batch.Summaries[s.Complex]) + 2
+	case f.Type == exposition.Summary:
+		return t.countQuantiles(&t.batch.Summaries[s.Complex]) + t.countParts(f, s)
 	case t.isNative(&t.batch.Histograms[s.Complex]):
-		return 1
+		return t.seriesOfNative(&t.batch.Histograms[s.Complex])
 	default:
-		return t.countBuckets(&t.batch.Histograms[s.Complex]) + 2
+		return t.countBuckets(&t.batch.Histograms[s.Complex]) + t.countParts(f, s)
 	}
 }
 
-// countBuckets counts classic buckets. There is one for +Inf, pushed or not.
+// countParts counts the sum and the count.
+func (t *translator) countParts(f *exposition.Family, s *exposition.Series) (n int) {
+	p := t.flatParts(f, s)
+	if p.hasSum {
+		n++
+	}
+	if p.hasCount {
+		n++
+	}
+	return n
+}
+
+// countBuckets counts classic buckets. There is one for +Inf, pushed or not, where there is a count.
 func (t *translator) countBuckets(h *exposition.HistogramValue) int {
+	if t.batch.OnlyPushed && !h.HasCount {
+		n := 0
+		for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+			n++
+		}
+		return n
+	}
 	n, infinite := 0, 0
 	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
 		n++

@@ -27,7 +27,9 @@ type scope struct {
 	histograms   pmetric.HistogramDataPointSlice
 	exponentials pmetric.ExponentialHistogramDataPointSlice
 	summaries    pmetric.SummaryDataPointSlice
-	flattened    flatMetrics
+	flattened    pmetric.NumberDataPointSlice
+	flatSums     pmetric.NumberDataPointSlice
+	flatCounts   pmetric.NumberDataPointSlice
 }
 
 // scopeOf returns the index of the scope that the labels of the current series name, and makes it if it is new.
@@ -95,7 +97,11 @@ func (s *scope) openMetric(f *exposition.Family, d metricDescription, k kind, n 
 		s.summaries = s.metric(d).SetEmptySummary().DataPoints()
 		s.summaries.EnsureCapacity(n)
 	case flattened:
-		s.flattened = s.openFlattened(f, d, n)
+		s.flattened = s.openFlat(d, flatSuffix(f, k), n)
+	case flatSum:
+		s.flatSums = s.openFlat(d, flatSuffix(f, k), n)
+	case flatCount:
+		s.flatCounts = s.openFlat(d, flatSuffix(f, k), n)
 	}
 }
 

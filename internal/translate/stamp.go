@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// Stamp gives the time to all points and exemplars that have none of their own, and to push_time_seconds as its value. It
-// touches each point once, and is cheap enough to be called under a lock.
+// Stamp gives the time to all points and exemplars that have none of their own, and to push_time_seconds as its value. Start
+// times later than their points are left out. It touches each point once, and is cheap enough to be called under a lock.
 func (p *Push) Stamp(at time.Time) {
 	if p.hasPushTime {
 		p.pushTime.SetDoubleValue(seconds(at))
@@ -19,7 +19,7 @@ func (p *Push) Stamp(at time.Time) {
 	Stamp(p.Metrics, at)
 }
 
-// Stamp gives the time to all points and exemplars that have none of their own.
+// Stamp gives the time to all points and exemplars that have none of their own, and leaves out start times later than their points.
 func Stamp(md pmetric.Metrics, at time.Time) {
 	now := pcommon.NewTimestampFromTime(at)
 	for _, rm := range md.ResourceMetrics().All() {
@@ -59,10 +59,19 @@ type slice[P any] interface {
 	At(int) P
 }
 
+// stampPoints also leaves out a start later than its point. OTLP does not allow one, and for Prometheus it is a reset behind the
+// sample. A start comes from the client's clock, and a point's time is cut to milliseconds. The start is not moved: a start that moves
+// with every point would be a reset at every point.
 func stampPoints[S slice[P], P dataPoint](points S, now pcommon.Timestamp) {
 	for i := range points.Len() {
-		if p := points.At(i); p.Timestamp() == 0 {
+		p := points.At(i)
+		at := p.Timestamp()
+		if at == 0 {
+			at = now
 			p.SetTimestamp(now)
+		}
+		if p.StartTimestamp() > at {
+			p.SetStartTimestamp(0)
 		}
 	}
 }

@@ -11,6 +11,19 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
+// shapeSummary finds the kind of point that holds a summary. OTLP's always has a sum and a count.
+func (t *translator) shapeSummary(f *exposition.Family, s *exposition.Series) (pointKinds, error) {
+	if err := t.checkQuantiles(f, s); err != nil {
+		return pointKinds{}, err
+	}
+	v := &t.batch.Summaries[s.Complex]
+	if t.batch.OnlyPushed && (!v.HasSum || !v.HasCount) {
+		t.flatSummary(v)
+		return pointKinds{kind: flattened}, nil
+	}
+	return pointKinds{kind: summary}, nil
+}
+
 // checkQuantiles refuses a summary that has a quantile twice, since these are one series.
 func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) error {
 	t.quantiles = t.quantiles[:0]

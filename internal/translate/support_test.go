@@ -51,7 +51,7 @@ func decode(t *testing.T, format exposition.Format, body string) *exposition.Bat
 	return &b
 }
 
-func delimited(t *testing.T, body string) []byte {
+func delimited(t testing.TB, body string) []byte {
 	var out bytes.Buffer
 	for text := range strings.SplitSeq(body, "\n\n") {
 		var family dto.MetricFamily
@@ -145,7 +145,9 @@ func seriesOfMetric(m pmetric.Metric, base map[string]string) (lines []string) {
 				}
 				add("_bucket", p.Attributes(), "le="+spell(bound), float64(sum))
 			}
-			add("_sum", p.Attributes(), "", p.Sum())
+			if p.HasSum() {
+				add("_sum", p.Attributes(), "", p.Sum())
+			}
 			add("_count", p.Attributes(), "", float64(p.Count()))
 		}
 	case pmetric.MetricTypeExponentialHistogram:

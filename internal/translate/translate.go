@@ -32,23 +32,37 @@ const (
 	Honor                    // keep them
 )
 
+// Histograms selects which part of a histogram is forwarded if it was pushed with classic and native buckets.
+type Histograms uint8
+
+// The settings for histograms with both parts.
+const (
+	ClassicHistograms Histograms = iota // the classic part if it has a bucket below +Inf, else the native part
+	NativeHistograms                    // the native part
+	BothHistograms                      // both parts
+)
+
 // Limits bounds one push. 0 means no limit.
 type Limits struct {
 	// SeriesPerPush counts series as Prometheus does: a histogram has one for each bucket, its sum and its count.
 	SeriesPerPush int
 	// LabelsPerSeries counts job, instance and the other grouping labels too, but not the structural le and quantile.
 	LabelsPerSeries int
-	// LabelValueLength is in bytes.
+	// LabelValueLength is in bytes. It does not count for exemplars.
 	LabelValueLength int
 }
 
 // Options are the settings that a translation depends on.
 type Options struct {
 	Timestamps Timestamps
+	Histograms Histograms
 	// PushTime adds push_time_seconds to every push, as a Pushgateway does.
 	PushTime bool
+	// Escaped says that names may be escaped with underscores on their way. A push in which two series then become one is refused.
+	Escaped bool
 	// Held says that the push becomes part of a group. Its families are kept apart then, and the times of pushes are left to
-	// the group: PushTime only passes over the families of that name in the body.
+	// the group: PushTime only passes over the families of that name in the body. Of histograms both parts are made then, whatever is
+	// forwarded; see Histograms.Forwarded.
 	Held   bool
 	Limits Limits
 	// Reserve is asked for the bytes of memory that nobody can tell from the batch: the points of a histogram that OTLP cannot
@@ -62,7 +76,7 @@ type Options struct {
 // Push is one push as pdata, complete but for its time. It shares no memory with the decoded body.
 type Push struct {
 	Metrics pmetric.Metrics
-	// Series is the number of series as Prometheus counts them, without push_time_seconds.
+	// Series is the number of series that are forwarded, as Prometheus counts them, without push_time_seconds.
 	Series int
 	// DataPoints is the number of points in Metrics, push_time_seconds included.
 	DataPoints int
@@ -108,6 +122,11 @@ func (t *translator) all(k groupingkey.Key) error {
 			return err
 		}
 	}
+	if t.options.Escaped && t.unusual {
+		if err := t.checkEscaped(); err != nil {
+			return err
+		}
+	}
 	if t.options.PushTime && !t.options.Held {
 		t.addPushTime()
 	}
@@ -135,9 +154,12 @@ func (t *translator) add(f *exposition.Family, series int32) error {
 	if err := t.merge(f, s, series); err != nil {
 		return err
 	}
-	k, err := t.shape(f, s)
+	p, err := t.shape(f, s)
 	if err == nil {
-		err = t.spendPoint(k)
+		err = t.spendPoint(f, s, p.kind)
+	}
+	if err == nil && p.native {
+		err = t.spendNative(f)
 	}
 	if err != nil {
 		return err
@@ -145,24 +167,38 @@ func (t *translator) add(f *exposition.Family, series int32) error {
 	if t.several && t.seen.repeats(t, series) {
 		return t.refuse(f, s, collectedBefore)
 	}
-	t.build(f, s, k)
+	t.build(f, s, p.kind)
+	if p.native {
+		t.build(f, s, exponential)
+	}
 	return nil
 }
 
+// pointKinds are the points that a series becomes: one of a kind, and for a histogram both of whose parts are made an exponential
+// one beside it.
+type pointKinds struct {
+	kind   kind
+	native bool
+}
+
 // shape finds the kind of the point, and refuses values that are no series of their type.
-func (t *translator) shape(f *exposition.Family, s *exposition.Series) (kind, error) {
+func (t *translator) shape(f *exposition.Family, s *exposition.Series) (pointKinds, error) {
 	switch f.Type {
 	case exposition.Histogram, exposition.GaugeHistogram:
 		return t.shapeHistogram(f, s)
 	case exposition.Summary:
-		return summary, t.checkQuantiles(f, s)
+		return t.shapeSummary(f, s)
 	default:
-		return number, nil
+		return pointKinds{kind: number}, nil
 	}
 }
 
 // build makes the point of a series that was found good, in the metric of its family and scope.
 func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
+	if k == flattened {
+		t.buildFlattened(f, s)
+		return
+	}
 	scope := t.open(f, k)
 	t.push.DataPoints++
 	switch k {
@@ -174,8 +210,6 @@ func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
 		t.buildExponential(s, scope.exponentials.AppendEmpty())
 	case summary:
 		t.buildSummary(s, scope.summaries.AppendEmpty())
-	case flattened:
-		t.buildFlattened(s, &scope.flattened)
 	}
 }
 
@@ -184,6 +218,8 @@ type dataPoint interface {
 	Attributes() pcommon.Map
 	Timestamp() pcommon.Timestamp
 	SetTimestamp(pcommon.Timestamp)
+	StartTimestamp() pcommon.Timestamp
+	SetStartTimestamp(pcommon.Timestamp)
 }
 
 // begin gives a point of the current series its attributes, with further ones beside its labels, and its explicit

@@ -23,7 +23,8 @@ type translator struct {
 	copies   copies
 	scopes   []scope // the first one takes the points that name none
 	scopeIDs map[string]int32
-	gaps     int // empty native buckets that this push has had filled in
+	gaps     int  // empty native buckets that this push has had filled in
+	unusual  bool // a metric or label of this push has a name that is not legacy
 
 	attributesSpent, textSpent int // see budget.go
 
@@ -56,6 +57,7 @@ type translator struct {
 	positive   []nativeBucket
 	negative   []nativeBucket
 	flat       []flatBucket
+	kinds      []kind
 }
 
 // family is a family that has series.
@@ -73,7 +75,9 @@ const (
 	classic
 	exponential
 	summary
-	flattened
+	flattened // the buckets or quantiles
+	flatSum
+	flatCount
 	kinds
 )
 
@@ -100,6 +104,7 @@ func (t *translator) release() {
 	t.names, t.filtered = empty(t.names), empty(t.filtered)
 	t.grouping.release()
 	t.scopeIDs, t.owners = forget(t.scopeIDs), forget(t.owners)
+	t.unusual = false
 	t.distinct, t.gaps, t.attributesSpent, t.textSpent, t.merged = 0, 0, 0, 0, exposition.None
 	pool.Put(t)
 }

@@ -1,0 +1,147 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package pushgatewayreceiver
+
+import (
+	"encoding/base64"
+	"net/http"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	dto "github.com/prometheus/client_model/go"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/consumer/consumertest"
+	"google.golang.org/protobuf/encoding/protodelim"
+)
+
+// gaugeFamily is a gauge of one series with one label, or none if its name is empty.
+func gaugeFamily(name, label, value string) *dto.MetricFamily {
+	m := &dto.Metric{Gauge: &dto.Gauge{Value: new(1.0)}}
+	if label != "" {
+		m.Label = []*dto.LabelPair{{Name: &label, Value: &value}}
+	}
+	return &dto.MetricFamily{Name: new(name), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{m}}
+}
+
+// escapedModes are the ways to hold what is pushed, or not to.
+var escapedModes = map[string]func(*Config){
+	"proxy":  func(*Config) {},
+	"groups": withGroups(func(g *GroupsConfig) { g.RepublishInterval = time.Second }),
+}
+
+// TestNamesThatEscapingMakesOne pushes what would lose a value where names are escaped with underscores. It is refused
+// unless utf8_names says that names arrive as they are.
+func TestNamesThatEscapingMakesOne(t *testing.T) {
+	t.Parallel()
+	for mode, configure := range escapedModes {
+		for name, c := range map[string]struct {
+			path     string
+			families []*dto.MetricFamily
+			named    []string // in the answer
+			arrives  []string
+		}{
+			"metrics": {
+				"/metrics/job/api",
+				[]*dto.MetricFamily{gaugeFamily("my.metric", "", ""), gaugeFamily("my_metric", "", ""), gaugeFamily("fine", "", "")},
+				[]string{`"my.metric" {job="api"}`, `"my_metric" {job="api"}`},
+				[]string{"fine", "my.metric", "my_metric"},
+			},
+			"labels": {
+				"/metrics/job/api",
+				[]*dto.MetricFamily{gaugeFamily("m.n", "http.method", "GET"), gaugeFamily("m_n", "http_method", "GET")},
+				[]string{`"m.n" {"http.method"="GET",job="api"}`, `"m_n" {http_method="GET",job="api"}`},
+				[]string{"m.n", "m_n"},
+			},
+			"with a label of the URL": {
+				"/metrics/job/api/a_b/1",
+				[]*dto.MetricFamily{gaugeFamily("m.n", "a.b", "1"), gaugeFamily("m_n", "", "")},
+				[]string{`"m.n" {"a.b"="1",a_b="1",job="api"}`, `"m_n" {a_b="1",job="api"}`},
+				[]string{"m.n", "m_n"},
+			},
+		} {
+			for _, utf8Names := range []bool{false, true} {
+				t.Run(mode+", "+name+map[bool]string{false: "", true: ", UTF-8 names"}[utf8Names], func(t *testing.T) {
+					t.Parallel()
+					sink := new(consumertest.MetricsSink)
+					address := startReceiver(t, with(func(c *Config) {
+						configure(c)
+						c.UTF8Names = utf8Names
+					}), sink)
+					status, answer := pushFamilies(t, address, c.path, c.families...)
+					if !utf8Names {
+						assert.Equal(t, http.StatusBadRequest, status)
+						for _, series := range c.named {
+							assert.Contains(t, answer, series)
+						}
+						assert.NotContains(t, namesIn(sink), "fine", "nothing of the push is forwarded")
+						status, answer = pushFamilies(t, address, c.path, c.families[0])
+						c.arrives = []string{c.families[0].GetName()}
+					}
+					assert.Equal(t, http.StatusOK, status, answer)
+					require.Eventually(t, func() bool {
+						names := namesIn(sink)
+						return !slices.ContainsFunc(c.arrives, func(name string) bool { return !slices.Contains(names, name) })
+					}, 10*time.Second, 10*time.Millisecond, "%v", c.arrives)
+				})
+			}
+		}
+	}
+}
+
+// TestLabelsThatEscapingMakesOne pushes one series with two labels that become one. Nothing is lost: exporters join the values.
+func TestLabelsThatEscapingMakesOne(t *testing.T) {
+	t.Parallel()
+	for mode, configure := range escapedModes {
+		t.Run(mode, func(t *testing.T) {
+			t.Parallel()
+			sink := new(consumertest.MetricsSink)
+			address := startReceiver(t, with(configure), sink)
+			family := gaugeFamily("m", "a.b", "1")
+			family.Metric[0].Label = append(family.Metric[0].Label, &dto.LabelPair{Name: new("a_b"), Value: new("2")})
+			status, answer := pushFamilies(t, address, "/metrics/job/api", family)
+			assert.Equal(t, http.StatusOK, status, answer)
+			require.Eventually(t, func() bool { return slices.Contains(namesIn(sink), "m") }, 10*time.Second, 10*time.Millisecond)
+			for _, md := range sink.AllMetrics() {
+				for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+					if m.Name() == "m" {
+						assert.Equal(t, map[string]any{"a.b": "1", "a_b": "2"}, m.Gauge().DataPoints().At(0).Attributes().AsRaw())
+					}
+				}
+			}
+		})
+	}
+}
+
+// pushFamilies puts families in protobuf.
+func pushFamilies(t *testing.T, address, path string, families ...*dto.MetricFamily) (status int, answer string) {
+	t.Helper()
+	var body strings.Builder
+	for _, f := range families {
+		_, err := protodelim.MarshalTo(&body, f)
+		require.NoError(t, err)
+	}
+	status, _, answer = exchange(t, address, &conformanceStep{
+		Method: http.MethodPut, Target: path, BodyB64: base64.StdEncoding.EncodeToString([]byte(body.String())),
+		Headers: [][2]string{{"Content-Type", delimitedProtobuf}},
+	})
+	return status, answer
+}
+
+// namesIn are the names of all metrics that arrived.
+func namesIn(sink *consumertest.MetricsSink) []string {
+	var names []string
+	for _, md := range sink.AllMetrics() {
+		for _, rm := range md.ResourceMetrics().All() {
+			for _, sm := range rm.ScopeMetrics().All() {
+				for _, m := range sm.Metrics().All() {
+					names = append(names, m.Name())
+				}
+			}
+		}
+	}
+	return names
+}
