@@ -51,9 +51,12 @@ func (g generator) request() *request {
 	if contentType != "" {
 		r.headers = append(r.headers, header{"Content-Type", contentType})
 	}
-	if strings.HasPrefix(contentType, "application/vnd.google.protobuf") {
+	switch {
+	case strings.HasPrefix(contentType, "application/vnd.google.protobuf"):
 		r.plain = g.protobuf()
-	} else {
+	case strings.HasPrefix(contentType, openMetricsType) && !g.often(20):
+		r.plain = []byte(g.openMetrics())
+	default:
 		r.plain = []byte(g.text())
 	}
 	if g.often(4) {
@@ -77,18 +80,30 @@ func (g generator) contentType() string {
 			"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=text",
 			"application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited; encoding=delimited",
 			"application/vnd.google.protobuf")
+	case g.often(20):
+		return openMetricsType + g.rarely(20, "; version=1.0.0; charset=utf-8", "", "; version=0.0.1", "; version=2.0.0; charset=utf-8",
+			"; version=1.0.0; escaping=allow-utf-8")
 	default:
 		return g.rarely(15, g.oneOf("", "text/plain", "text/plain; version=0.0.4; charset=utf-8", "application/x-www-form-urlencoded"),
-			"application/json", "text/html; charset", ";", "application/openmetrics-text; version=1.0.0; charset=utf-8",
-			"text/plain; version=1.0.0; escaping=allow-utf-8", "application/x-protobuf", "é", "text/plain; version=0.0.4; version=1")
+			"application/json", "text/html; charset", ";", "text/plain; version=1.0.0; escaping=allow-utf-8", "application/x-protobuf", "é", "text/plain; version=0.0.4; version=1")
 	}
 }
+
+// openMetricsType is the media type of OpenMetrics.
+const openMetricsType = "application/openmetrics-text"
 
 // encode draws a content coding, which may not be the one that the header names.
 func (g generator) encode(r *request) {
 	coding := g.oneOf("gzip", "gzip", "gzip", "GZip", "snappy", "snappy", "identity", "zstd", "deflate", "zlib", "lz4", "br", "x-gzip",
-		"gzip, gzip", "", "*")
+		"gzip, gzip", "", "*", "utf-8", "UTF8", "text", "none", "binary", "8bit", "chunked", "text/plain")
 	r.headers = append(r.headers, header{"Content-Encoding", coding})
+	if g.often(10) {
+		r.headers = append(r.headers, header{"Content-Encoding", g.rarely(30, coding, "gzip", "identity", "none")})
+	}
+	if g.often(5) {
+		r.plain, r.body = nil, nil // A request without a body has no coding to be broken.
+		return
+	}
 	if g.often(10) {
 		return
 	}
@@ -151,7 +166,8 @@ func (g generator) damage(body []byte) []byte {
 func (g generator) target() string {
 	if g.often(2) {
 		return g.oneOf("/", "/metrics", "/metrics/", "/metrics/job", "/metrics/job/", "/metrics/job//", "/metrics/job@base64/", "/metrics/job@base64/=",
-			"/metrics/jobs/j", "//metrics/job/j", "/metrics//job/j", "/Metrics/job/j", "/metrics/./job/j", "/-/healthy", "/-/ready", "/-/Healthy",
+			"/metrics/jobs/j", "//metrics/job/j", "//metrics/job/j/a/b", "//metrics/job@base64/ag", "///metrics/job/j", "//", "//-/ready", "//metrics",
+			"//metrics//job/j", "/./metrics/job/j", "//metrics/job/", "/metrics//job/j", "/Metrics/job/j", "/metrics/./job/j", "/-/healthy", "/-/ready", "/-/Healthy",
 			"/metrics/job/j?x=1", "http://h/metrics/job/j", "/metrics/job/j#x", "/metrics%2Fjob%2Fj", "/api/v1/status", "/api/v1/nothing", "/metrics/instance/i/job/j")
 	}
 	var path strings.Builder

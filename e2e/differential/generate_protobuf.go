@@ -14,10 +14,31 @@ import (
 // protobuf draws delimited families.
 func (g generator) protobuf() []byte {
 	var b bytes.Buffer
+	var before []*dto.MetricFamily
 	for range g.IntN(4) {
-		_, _ = protodelim.MarshalTo(&b, g.family()) // A bytes.Buffer takes everything.
+		family := g.family()
+		if len(before) > 0 && g.often(15) {
+			g.repeat(family, before[g.IntN(len(before))])
+		}
+		before = append(before, family)
+		_, _ = protodelim.MarshalTo(&b, family) // A bytes.Buffer takes everything.
 	}
 	return b.Bytes()
+}
+
+// repeat lets a family be one that came before, mostly with the same type, and now and then with one of its series.
+func (g generator) repeat(family, before *dto.MetricFamily) {
+	family.Name = before.Name
+	if g.often(20) {
+		return
+	}
+	family.Type = before.Type
+	for i := range family.Metric {
+		family.Metric[i] = g.metric(before.GetType())
+	}
+	if len(before.Metric) > 0 && g.often(20) {
+		family.Metric = append(family.Metric, before.Metric[g.IntN(len(before.Metric))])
+	}
 }
 
 func (g generator) family() *dto.MetricFamily {
@@ -97,7 +118,7 @@ func (g generator) summary() *dto.Summary {
 func (g generator) histogram() *dto.Histogram {
 	h := &dto.Histogram{SampleSum: g.double()}
 	native := g.often(40)
-	if !native || g.often(10) {
+	if !native || g.often(40) {
 		g.classic(h)
 	}
 	if native {
