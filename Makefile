@@ -61,16 +61,13 @@ test: ## Run every test that needs only Go, with the race detector where there i
 coverage: ## Fail if the tests reach less than COVERAGE percent of a package
 	internal/tools/coverage.sh $(COVERAGE)
 
-# Real processes share the machine with whatever else it does: a test that fails is run once more, and both outputs are shown.
-RETRIED := $(TOOLS)/gotestsum --rerun-fails=1 --rerun-fails-run-root-test
-
 .PHONY: e2e
-e2e: build clients $(TOOLS)/pushgateway $(TOOLS)/prometheus $(TOOLS)/gotestsum ## Run the end-to-end tests on the built distribution
-	cd e2e && $(RETRIED) --format standard-quiet --packages ./... -- -count=1
+e2e: build clients $(TOOLS)/pushgateway $(TOOLS)/prometheus ## Run the end-to-end tests on the built distribution
+	go -C e2e test -count=1 ./...
 
 .PHONY: soak
-soak: build $(TOOLS)/prometheus $(TOOLS)/gotestsum ## Push for SOAKTIME through outages, restarts and kill -9, and look for what is missing
-	cd e2e && $(RETRIED) --format standard-verbose --packages ./soak -- -count=1 -v -timeout 0 -parallel 12 -args -time $(SOAKTIME)
+soak: build $(TOOLS)/prometheus ## Push for SOAKTIME through outages, restarts and kill -9, and look for what is missing
+	go -C e2e test -count=1 -v -timeout 0 -parallel 12 ./soak -args -time $(SOAKTIME)
 
 .PHONY: deploy
 deploy: build $(TOOLS)/promtool ## Check deploy/ with each format's own tool
@@ -180,7 +177,6 @@ help: ## List the targets
 # The import path of each tool's main package.
 builder := go.opentelemetry.io/collector/cmd/builder
 golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
-gotestsum := gotest.tools/gotestsum
 govulncheck := golang.org/x/vuln/cmd/govulncheck
 mdatagen := go.opentelemetry.io/collector/cmd/mdatagen
 

@@ -20,7 +20,7 @@ import (
 
 const (
 	pollInterval = 50 * time.Millisecond
-	dataTimeout  = 60 * time.Second
+	dataTimeout  = 2 * time.Minute
 
 	// The collector's own metrics in deploy/prometheus/prometheus.yaml: the job, and the address to scrape.
 	scrapeJob     = "otelcol-pushgateway"

@@ -183,11 +183,11 @@ func TestRestartOfOneReplica(t *testing.T) {
 	server := startPrometheus(t, prometheusFile(t, ""))
 	front, replicas, starts := twoReplicas(t, server.url)
 	loads := startLoads(front, 12)
-	time.Sleep(time.Second)
+	loads.await(t, &loads.acknowledged)
 	replicas[0].stop(t)
-	time.Sleep(time.Second)
+	loads.await(t, &loads.refused)
 	replicas[0] = startCollector(t, starts[0])
-	time.Sleep(time.Second)
+	loads.await(t, &loads.acknowledged)
 	refused := map[int]int{}
 	for _, l := range loads.stop() {
 		holding := holders(t, replicas, l.job)
@@ -218,11 +218,12 @@ func TestRollingRestartOfProxies(t *testing.T) {
 	}
 	loads := startLoads(startNginx(t, "proxy.conf", endpoints), 12)
 	for i := range replicas {
-		time.Sleep(time.Second)
+		loads.await(t, &loads.acknowledged)
 		replicas[i].stop(t)
+		loads.await(t, &loads.acknowledged)
 		replicas[i] = startCollector(t, starts[i])
 	}
-	time.Sleep(time.Second)
+	loads.await(t, &loads.acknowledged)
 	for _, l := range loads.stop() {
 		assert.Zero(t, l.refused, l.job)
 		assert.NotZero(t, l.acknowledged, l.job)
@@ -265,6 +266,15 @@ type loads struct {
 	all     []*load
 	ended   atomic.Bool
 	running sync.WaitGroup
+
+	acknowledged, refused atomic.Int64 // pushes of all jobs
+}
+
+// await waits until so many more pushes have come to this end that every job has probably had several.
+func (l *loads) await(t *testing.T, end *atomic.Int64) {
+	t.Helper()
+	enough := end.Load() + 20*int64(len(l.all))
+	require.Eventually(t, func() bool { return end.Load() >= enough }, dataTimeout, pollInterval)
 }
 
 func startLoads(url string, jobs int) *loads {
@@ -277,8 +287,10 @@ func startLoads(url string, jobs int) *loads {
 				method := []string{http.MethodPut, http.MethodPost}[l.acknowledged%2]
 				if request(http.DefaultClient, method, url+"/metrics/job/"+l.job, fmt.Sprintf("n %d\n", l.acknowledged+1)) {
 					l.acknowledged++
+					all.acknowledged.Add(1)
 				} else {
 					l.refused++
+					all.refused.Add(1)
 				}
 				time.Sleep(10 * time.Millisecond)
 			}

@@ -237,7 +237,7 @@ func TestTimesOfOneGroupIncrease(t *testing.T) {
 	pushing.Wait()
 
 	const series = `n{job="busy"}`
-	require.Eventually(t, func() bool { return len(b.timesOf(series)) == clients*pushes }, 15*time.Second, 20*time.Millisecond)
+	require.Eventually(t, func() bool { return len(b.timesOf(series)) == clients*pushes }, dataTimeout, pollInterval)
 	times := b.timesOf(series)
 	for i := range times[1:] {
 		require.Less(t, times[i], times[i+1], "sample %d of %d", i+1, len(times))

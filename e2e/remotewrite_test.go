@@ -72,7 +72,7 @@ func (b *backend) take(t *testing.T, job string) *written {
 		got = newWritten(c, b.requests)
 		assert.Contains(c, got.jobs, job)
 		assert.Contains(c, got.types, "push_time_seconds")
-	}, 15*time.Second, 20*time.Millisecond)
+	}, dataTimeout, pollInterval)
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.requests = nil
