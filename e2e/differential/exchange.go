@@ -35,12 +35,12 @@ func (r *request) header(name string) string {
 	return ""
 }
 
-// without is the request less a header.
-func (r *request) without(name string) *request {
+// withoutCoding is the request less its Content-Encoding.
+func (r *request) withoutCoding() *request {
 	other := *r
 	other.headers = nil
 	for _, h := range r.headers {
-		if !strings.EqualFold(h.name, name) {
+		if !strings.EqualFold(h.name, "Content-Encoding") {
 			other.headers = append(other.headers, h)
 		}
 	}

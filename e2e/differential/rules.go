@@ -203,7 +203,7 @@ func otherCodings(x *exchange) bool {
 	case !x.request.encoded && x.refusal(http.StatusBadRequest, "^(unexpected EOF|(flate|gzip|snappy|zlib|zstd|lz4|invalid input|magic number mismatch)\\b.*)\n$"):
 		return true
 	}
-	other := *x.request.without("Content-Encoding")
+	other := *x.request.withoutCoding()
 	if other.encoded {
 		other.body = other.plain
 	}
@@ -220,7 +220,7 @@ func familyTwice(x *exchange) bool {
 	if x.refusal(http.StatusBadRequest, ` is pushed twice, as |`+collectedBefore) {
 		return true
 	}
-	r := *x.request.without("Content-Encoding")
+	r := *x.request.withoutCoding()
 	r.plain, r.body = families, families
 	x.replace(&r)
 	return true
@@ -240,7 +240,7 @@ func (x *exchange) renamed(name, other string) bool {
 	if !bytes.Contains(x.request.plain, []byte(name)) || !x.request.isPush() || len(x.codings()) > 0 && !x.request.encoded {
 		return false
 	}
-	r := *x.request.without("Content-Encoding")
+	r := *x.request.withoutCoding()
 	r.body = bytes.ReplaceAll(r.plain, []byte(name), []byte(other))
 	x.replace(&r)
 	x.theirs.body = strings.ReplaceAll(x.theirs.body, other, name)
@@ -318,7 +318,7 @@ func codingBeside(x *exchange) bool {
 	case codingFault.MatchString(withoutHelp(x.ours.body)):
 		return x.refusal(http.StatusBadRequest, "")
 	case coding == "gzip" && (codingFault.MatchString(x.theirs.body) || x.request.method == http.MethodHead):
-		x.replace(x.request.without("Content-Encoding"))
+		x.replace(x.request.withoutCoding())
 		return true
 	default:
 		return false
