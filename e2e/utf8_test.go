@@ -5,10 +5,14 @@ package e2e
 
 import (
 	"bytes"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"testing"
 
+	"github.com/golang/snappy"
 	dto "github.com/prometheus/client_model/go"
+	writev2 "github.com/prometheus/prometheus/prompb/io/prometheus/write/v2"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 	"google.golang.org/protobuf/encoding/protodelim"
@@ -64,6 +68,43 @@ func TestNamesThatBecomeOne(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestTypesAndHelpTexts reads the request of remote write 2.0 that configs/prometheus3.yaml sends. It is one, and has the type and
+// the help text of each series.
+func TestTypesAndHelpTexts(t *testing.T) {
+	t.Parallel()
+	requests := make(chan *writev2.Request, 10)
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		assert.Equal(t, "application/x-protobuf;proto=io.prometheus.write.v2.Request", r.Header.Get("Content-Type"))
+		compressed, err := io.ReadAll(r.Body)
+		assert.NoError(t, err)
+		body, err := snappy.Decode(nil, compressed)
+		assert.NoError(t, err)
+		request := &writev2.Request{}
+		assert.NoError(t, request.Unmarshal(body))
+		requests <- request
+	}))
+	t.Cleanup(backend.Close)
+	c := startExample(t, "prometheus3.yaml", backend.URL)
+	require.Equal(t, http.StatusOK, pushProtobuf(t, c.url, []string{
+		`name: "jobs.done_total" help: "Done." type: COUNTER metric { counter { value: 1 } }`,
+		`name: "größe" help: "Größe." type: GAUGE metric { gauge { value: 2 } }`,
+	}))
+	require.Len(t, requests, 1)
+	request := <-requests
+	described := map[string][2]string{}
+	for _, series := range request.Timeseries {
+		for i := 0; i < len(series.LabelsRefs); i += 2 {
+			if request.Symbols[series.LabelsRefs[i]] == "__name__" {
+				described[request.Symbols[series.LabelsRefs[i+1]]] = [2]string{series.Metadata.Type.String(), request.Symbols[series.Metadata.HelpRef]}
+			}
+		}
+	}
+	delete(described, "push_time_seconds")
+	assert.Equal(t, map[string][2]string{
+		"jobs.done_total": {"METRIC_TYPE_COUNTER", "Done."}, "größe": {"METRIC_TYPE_GAUGE", "Größe."},
+	}, described)
 }
 
 // pushProtobuf pushes families that are written as prototext.

@@ -101,10 +101,10 @@ const (
 
 // scraped is which buckets the Prometheus that a page is compared in scrapes. In text there are the classic ones alone. In
 // protobuf there are those that the distribution is to send: of a histogram with both those of the setting, and native ones
-// where a histogram has no others.
+// where a histogram has no others. Prometheus 3 asks for names without escapes in text alone.
 func (l lane) scraped(p page) string {
 	switch {
-	case p.format != protobuf || l.withoutNative:
+	case p.format != protobuf || p.utf8Names || l.withoutNative:
 		return classic
 	case l.histograms == native || l.histograms == both:
 		return l.histograms

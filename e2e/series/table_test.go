@@ -20,6 +20,7 @@ and value, native histograms by count, sum and buckets.
 Pages in text and OpenMetrics are scraped in the text format. Pages in protobuf are scraped with the buckets that the receiver
 sends under its setting ` + "`" + `histograms` + "`" + `: the classic ones of a histogram that has both (` + "`" + `classic` + "`" + `, the default), the native ones
 (` + "`" + `scrape_native_histograms` + "`" + `), or both (` + "`" + `always_scrape_classic_histograms` + "`" + ` too).
+Pages with UTF-8 names are scraped in the text format, since Prometheus 3 asks for unescaped names in text alone.
 
 This page is generated. ` + "`" + `make e2e` + "`" + ` repeats the comparison and fails where a number differs from those here, or where a series
 is missing, is one too many or has another value without a reason among these:
