@@ -101,6 +101,10 @@ bench: $(TOOLS)/pushgateway ## Compare decoders with others and groups with a Pu
 bench-http: build ## Compare whole requests with those to the otlp receiver, by the CPU time of the collector
 	go -C e2e run ./bench -collector $(CURDIR)/$(DISTRIBUTION)
 
+.PHONY: bench-export
+bench-export: build ## Measure pushes on their whole way through each exporter, about ten minutes
+	go -C e2e run ./bench -export $(CURDIR)/$(DISTRIBUTION)
+
 ##@ Source
 
 .PHONY: lint

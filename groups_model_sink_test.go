@@ -26,23 +26,25 @@ const (
 	healthy   weather = iota
 	permanent         // refuses for good
 	retryable         // refuses for now
-	hanging           // keeps it until the caller gives up
+	hanging           // keeps it until the caller gives up, or the weather changes
 	ambiguous         // takes it, and says that it did not
 	partial           // takes a part of it, and refuses
-	picky             // refuses for good markers and values together
+	picky             // refuses permanently markers and values together
+	poisoned          // answers native histograms, and what is beside them, as some backends do: with an error to be retried
 	weathers
 )
 
 func (w weather) String() string {
-	return [...]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial", "picky"}[w]
+	return [...]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial", "picky", "poisoned"}[w]
 }
 
 // sink is the next consumer. It outlives the receivers that hand on to it.
 type sink struct {
 	db       tsdb
 	weather  atomic.Int32
-	maxDelay time.Duration // of each call, which lasts a random time
-	failures atomic.Int32  // one call in so many fails, if not 0
+	changed  atomic.Pointer[chan struct{}] // closed when the weather changes
+	maxDelay time.Duration                 // of each call, which lasts a random time
+	failures atomic.Int32                  // one call in so many fails, if not 0
 
 	mu     sync.Mutex
 	faults []string // in the form of what was handed on
@@ -50,7 +52,18 @@ type sink struct {
 }
 
 func newSink() *sink {
-	return &sink{db: tsdb{series: map[string][]sample{}}, seen: map[string]bool{}}
+	s := &sink{db: tsdb{series: map[string][]sample{}}, seen: map[string]bool{}}
+	s.turn(healthy)
+	return s
+}
+
+// turn changes the weather. Calls that hang fail.
+func (s *sink) turn(to weather) {
+	s.weather.Store(int32(to))
+	changed := make(chan struct{})
+	if before := s.changed.Swap(&changed); before != nil {
+		close(*before)
+	}
 }
 
 var errRefused = errors.New("refused by the test")
@@ -70,7 +83,7 @@ func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
 	if s.maxDelay > 0 {
 		time.Sleep(rand.N(s.maxDelay))
 	}
-	now := weather(s.weather.Load())
+	changed, now := *s.changed.Load(), weather(s.weather.Load())
 	if n := s.failures.Load(); n > 0 && rand.N(n) == 0 {
 		now = retryable + weather(rand.N(2))*(ambiguous-retryable)
 	}
@@ -80,28 +93,48 @@ func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
 	case retryable:
 		return errRefused
 	case hanging:
-		<-ctx.Done()
-		return ctx.Err()
+		select {
+		case <-ctx.Done():
+		case <-changed:
+		}
+		return context.DeadlineExceeded
 	}
-	if now == picky && marksAndValues(md) {
+	switch {
+	case now == picky && marksAndValues(md):
 		return consumererror.NewPermanent(errRefused)
+	case now == poisoned && hasNative(md):
+		return errRefused
 	}
 	l.mu.Lock() // What a process that is killed hands on at that moment does not arrive.
 	defer l.mu.Unlock()
 	if l.dead {
 		return errRefused
 	}
-	s.check(md)
+	s.check(md, now != partial && now != ambiguous)
 	samples := remoteWrite(md)
 	clobber(md)
 	if now == partial {
 		samples = samples[:rand.N(len(samples)+1)]
 	}
 	s.db.append(samples)
-	if now != healthy && now != picky {
+	if now == partial || now == ambiguous {
 		return errRefused
 	}
 	return nil
+}
+
+// hasNative tells whether there are native histograms.
+func hasNative(md pmetric.Metrics) bool {
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				if m.Type() == pmetric.MetricTypeExponentialHistogram {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // marksAndValues tells whether there are both markers and values.
@@ -119,17 +152,14 @@ func marksAndValues(md pmetric.Metrics) bool {
 	return marks && values
 }
 
-// check holds what is handed on to the rules of its form: one group, markers first and earlier, each in a metric of its own,
-// exemplars once.
-func (s *sink) check(md pmetric.Metrics) {
+// check holds what is exported to the rules of its form: one time for all, each group once, each marker in a metric of its own,
+// exemplars accepted once.
+func (s *sink) check(md pmetric.Metrics, accepted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fault := func(format string, args ...any) { s.faults = append(s.faults, fmt.Sprintf(format, args...)) }
-	var marked, valued pcommon.Timestamp
-	for i, rm := range md.ResourceMetrics().All() {
-		if !rm.Resource().Attributes().Equal(md.ResourceMetrics().At(0).Resource().Attributes()) {
-			fault("two groups in one call: resource %d is %v", i, rm.Resource().Attributes().AsRaw())
-		}
+	var at pcommon.Timestamp
+	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
 				points := pointsOf(m)
@@ -137,21 +167,21 @@ func (s *sink) check(md pmetric.Metrics) {
 					fault("%s has no point", m.Name())
 				}
 				for _, p := range points {
-					if !p.Flags().NoRecordedValue() {
-						valued = p.Timestamp()
-						continue
+					if at == 0 {
+						at = p.Timestamp()
 					}
-					marked = max(marked, p.Timestamp())
-					if len(points) > 1 || valued != 0 {
-						fault("a marker of %s beside other points, or behind values", m.Name())
+					if p.Timestamp() != at {
+						fault("%s has the time %v, others have %v", m.Name(), p.Timestamp().AsTime(), at.AsTime())
+					}
+					if p.Flags().NoRecordedValue() && len(points) > 1 {
+						fault("a marker of %s beside other points", m.Name())
 					}
 				}
-				s.checkExemplars(m, fault)
+				if accepted {
+					s.checkExemplars(m, fault)
+				}
 			}
 		}
-	}
-	if valued != 0 && marked >= valued {
-		fault("markers at %v, values at %v", marked.AsTime(), valued.AsTime())
 	}
 }
 

@@ -17,10 +17,8 @@ import (
 // model is what a receiver should hold: no more than maps, and the rules as a reader of the documentation would put them.
 type model struct {
 	groups map[string]*modelGroup
-	// owed are the series whose end was not accepted downstream yet, and the group that they belong to until then.
-	owed map[string]string
-	// unsure says that some of what is owed may have been accepted in the meantime.
-	unsure bool
+	// pending bounds the series with pending stale markers, which count towards max_series.
+	pending int
 
 	maxGroups, maxSeries int
 }
@@ -44,11 +42,11 @@ func (g *modelGroup) overlap() bool {
 	return g.pushed.to.After(g.failed.from) && g.failed.to.After(g.pushed.from)
 }
 
-func newModel() *model { return &model{groups: map[string]*modelGroup{}, owed: map[string]string{}} }
+func newModel() *model { return &model{groups: map[string]*modelGroup{}} }
 
 func (m *model) clone() *model {
 	other := *m
-	other.groups, other.owed = map[string]*modelGroup{}, maps.Clone(m.owed)
+	other.groups = map[string]*modelGroup{}
 	for id, g := range m.groups {
 		copied := *g
 		other.groups[id] = &copied // Families are replaced, never changed.
@@ -92,22 +90,18 @@ func (m *model) judge(key groupKey, b *body, replace bool) (after map[string]mod
 	if !exists {
 		fresh = append(fresh, key.times()...)
 	}
-	v = m.contest(key, fresh)
-	if limited := m.checkLimits(key, after, !exists); v.refusal == "" || v.unsure {
-		v.limit, v.unsure = limited.limit, v.refusal != "" && limited.limit == "" || limited.unsure
+	if v = m.contest(key, fresh); v.refusal == "" {
+		v = m.checkLimits(key, after, !exists)
 	}
 	return after, v
 }
 
-// contest finds another group that has one of the series.
+// contest finds another group that shows one of the series.
 func (m *model) contest(key groupKey, series []string) (v verdict) {
 	owners := m.owners()
 	for _, s := range series {
 		if owner, held := owners[s]; held && owner != key.String() {
 			return verdict{refusal: s + " is held by " + owner}
-		}
-		if owner, owed := m.owed[s]; owed && owner != key.String() {
-			v = verdict{refusal: s + " is owed by " + owner, unsure: m.unsure}
 		}
 	}
 	return v
@@ -152,8 +146,8 @@ func (m *model) checkLimits(key groupKey, after map[string]modelFamily, create b
 		return verdict{limit: "max_groups"}
 	case m.maxSeries > 0 && n > before && total-before+n > m.maxSeries:
 		return verdict{limit: "max_series"}
-	case m.maxSeries > 0 && len(m.owed) > 0 && total-before+n+len(m.owed)+before > 2*m.maxSeries:
-		return verdict{limit: "max_series", unsure: true} // Which of them are new is not the model's to say.
+	case m.maxSeries > 0 && total+n+m.pending > 2*m.maxSeries:
+		return verdict{limit: "max_series", unsure: true} // Which of them are new or pending is not the model's to say.
 	}
 	return verdict{}
 }
@@ -161,9 +155,7 @@ func (m *model) checkLimits(key groupKey, after map[string]modelFamily, create b
 // push makes a push that was taken part of the group.
 func (m *model) push(key groupKey, after map[string]modelFamily, at window) {
 	g := m.open(key)
-	before := g.series()
 	g.families, g.pushed = after, at
-	m.moved(key, before, g.series())
 }
 
 // open finds or makes a group.
@@ -178,9 +170,7 @@ func (m *model) open(key groupKey) *modelGroup {
 
 // fail notes a push that was refused, which may make the group.
 func (m *model) fail(key groupKey, at window) {
-	g := m.open(key)
-	g.failed = at
-	m.moved(key, nil, g.series())
+	m.open(key).failed = at
 }
 
 // mayFail tells whether a failed push to the group is noted.
@@ -192,29 +182,6 @@ func (m *model) mayFail(key groupKey) verdict {
 		return v
 	}
 	return m.checkLimits(key, nil, true)
-}
-
-// forget forgets a group.
-func (m *model) forget(id string) {
-	if g, exists := m.groups[id]; exists {
-		delete(m.groups, id)
-		m.moved(g.key, g.series(), nil)
-	}
-}
-
-// moved notes which series of the group have ended, and which have not after all.
-func (m *model) moved(key groupKey, before, after []string) {
-	for _, s := range before {
-		m.owed[s] = key.String()
-	}
-	for _, s := range after {
-		delete(m.owed, s)
-	}
-}
-
-// accepted notes that what the group owes was accepted downstream.
-func (m *model) accepted(id string) {
-	maps.DeleteFunc(m.owed, func(_, owner string) bool { return owner == id })
 }
 
 // familiesOf gives families the labels of the key, and tells why a Pushgateway would refuse them.

@@ -145,7 +145,7 @@ func (p *player) outcomes(key groupKey, b *body, replace bool, at window) (candi
 	if v == (verdict{}) || v.unsure {
 		m := p.model.clone()
 		m.push(key, after, at)
-		candidates = append(candidates, candidate{http.StatusOK, p.forwarded(m, key)})
+		candidates = append(candidates, candidate{http.StatusOK, m})
 	}
 	if v.limit != "" {
 		candidates = append(candidates, candidate{http.StatusTooManyRequests, p.model})
@@ -158,7 +158,7 @@ func (p *player) outcomes(key groupKey, b *body, replace bool, at window) (candi
 		if failing == (verdict{}) || failing.unsure {
 			m := p.model.clone()
 			m.fail(key, at)
-			candidates = append(candidates, candidate{http.StatusBadRequest, p.forwarded(m, key)})
+			candidates = append(candidates, candidate{http.StatusBadRequest, m})
 		}
 		if failing != (verdict{}) {
 			candidates = append(candidates, candidate{http.StatusBadRequest, p.model})
@@ -167,28 +167,15 @@ func (p *player) outcomes(key groupKey, b *body, replace bool, at window) (candi
 	return candidates
 }
 
-// forwarded is the model after what the group owes was handed on to the sink as it is. What was refused for good before may
-// follow later.
-func (p *player) forwarded(m *model, key groupKey) *model {
-	if p.takes() && !m.unsure {
-		m.accepted(key.String())
-	}
-	return m
-}
-
-// takes tells whether the sink takes everything, be it in parts.
-func (p *player) takes() bool {
-	now := weather(p.sink.weather.Load())
-	return now == healthy || now == picky
-}
-
-// push pushes to a group. The window of the candidates is closed when the answer has come.
+// push pushes to a group.
 func (p *player) push() {
 	key, b, replace := pick(&p.generator, groupKeys...), p.body(p.badOneIn), p.IntN(2) == 0
-	p.pushBody(key, b, replace, 0)
+	status, answer, candidates := p.pushBody(key, b, replace)
+	p.settle(status, answer, candidates...)
 }
 
-func (p *player) pushBody(key groupKey, b *body, replace bool, patience time.Duration) (status int, answer string, candidates []candidate) {
+// pushBody pushes a body to a group, and lists what may come of it.
+func (p *player) pushBody(key groupKey, b *body, replace bool) (status int, answer string, candidates []candidate) {
 	p.Helper()
 	method := http.MethodPost
 	if replace {
@@ -196,87 +183,39 @@ func (p *player) pushBody(key groupKey, b *body, replace bool, patience time.Dur
 	}
 	path := key.path(p.Rand)
 	p.note("%s %s %s", method, path, b)
+	p.model.pending = int(p.gauge("pending_stale_markers"))
 	at := window{from: time.Now()}
-	status, answer = p.send(method, path, string(b.format), b.bytes, patience)
+	status, answer = p.send(method, path, string(b.format), b.bytes)
 	at.to = time.Now()
-	if status == 0 {
-		at.to = at.to.Add(2 * time.Second) // It may have its turn still.
-	}
-	candidates = p.outcomes(key, b, replace, at)
-	if patience == 0 {
-		p.settle(status, answer, candidates...)
-	}
-	return status, answer, candidates
+	return status, answer, p.outcomes(key, b, replace, at)
 }
 
 func (p *player) delete() {
 	key := pick(&p.generator, groupKeys...)
 	path := key.path(p.Rand)
 	p.note("DELETE %s", path)
-	status, answer := p.send(http.MethodDelete, path, "", nil, 0)
+	status, answer := p.send(http.MethodDelete, path, "", nil)
 	p.settle(status, answer, candidate{http.StatusAccepted, p.deleted(key)})
 }
 
 func (p *player) deleted(key groupKey) *model {
 	m := p.model.clone()
-	if m.groups[key.String()] == nil {
-		return m
-	}
-	m.forget(key.String())
-	return p.forwarded(m, key)
+	delete(m.groups, key.String())
+	return m
 }
 
 func (p *player) wipe() {
 	p.note("wipe")
 	m := p.model.clone()
-	for id, g := range p.model.groups {
-		m.forget(id)
-		m = p.forwarded(m, g.key)
-	}
-	status, answer := p.send(http.MethodPut, "/api/v1/admin/wipe", "", nil, 0)
+	m.groups = map[string]*modelGroup{}
+	status, answer := p.send(http.MethodPut, "/api/v1/admin/wipe", "", nil)
 	p.settle(status, answer, candidate{http.StatusAccepted, m})
 }
 
-// change changes the weather downstream. After a bad one, some of what is owed may be accepted at any time.
+// turnWeather changes the weather downstream.
 func (p *player) turnWeather() {
-	to := pick(&p.generator, healthy, permanent, retryable, ambiguous, partial, picky)
-	p.sink.weather.Store(int32(to))
+	p.sink.turn(weather(p.IntN(int(weathers))))
 	p.note("the weather")
-	p.model.unsure = p.model.unsure || p.takes()
-}
-
-// hang pushes to a group while the sink hangs, and gives up. The next request for the group has to wait for its turn, so that
-// the first one is over then.
-func (p *player) hang() {
-	before := weather(p.sink.weather.Swap(int32(hanging)))
-	key, replace := pick(&p.generator, groupKeys...), p.IntN(2) == 0
-	status, answer, candidates := p.pushBody(key, p.body(p.badOneIn), replace, 50*time.Millisecond)
-	p.sink.weather.Store(int32(retryable))
-	if status == 0 {
-		for i := range candidates {
-			candidates[i].status = 0
-		}
-		candidates = append(candidates, candidate{0, p.model}) // It may not have had its turn.
-	}
-	p.note("and a failing push")
-	at := window{from: time.Now()}
-	failed, why := p.send(http.MethodPost, key.path(p.Rand), string(text), []byte("m 1 1000\n"), 0)
-	at.to = time.Now()
-	require.Equal(p, http.StatusBadRequest, failed, why)
-	var both []candidate
-	for _, c := range candidates {
-		failing := c.model.mayFail(key)
-		if failing == (verdict{}) || failing.unsure {
-			m := c.model.clone()
-			m.fail(key, at)
-			both = append(both, candidate{c.status, m})
-		}
-		if failing != (verdict{}) {
-			both = append(both, c)
-		}
-	}
-	p.settle(status, answer, both...)
-	p.sink.weather.Store(int32(before))
 }
 
 // rest waits for a quiet point.
@@ -290,7 +229,6 @@ func (p *player) rest() {
 	} else {
 		p.quiet()
 	}
-	p.model.owed, p.model.unsure = map[string]string{}, false
 }
 
 // restart ends the process and starts it again.
@@ -314,11 +252,11 @@ func (p *player) trouble() {
 	if remove {
 		path := key.path(p.Rand)
 		p.note("%s after %d writes: DELETE %s", what, after, path)
-		status, answer = p.send(http.MethodDelete, path, "", nil, 0)
+		status, answer = p.send(http.MethodDelete, path, "", nil)
 		candidates = []candidate{{http.StatusAccepted, p.deleted(key)}}
 	} else {
 		p.note("%s after %d writes:", what, after)
-		status, answer, candidates = p.pushBody(key, b, replace, time.Minute)
+		status, answer, candidates = p.pushBody(key, b, replace)
 	}
 	p.life.try(none, 0)
 	candidates = p.unstored(candidates)
@@ -344,21 +282,7 @@ func (p *player) trouble() {
 // unstored adds what comes of it if something could not be stored.
 func (p *player) unstored(candidates []candidate) (more []candidate) {
 	for _, c := range candidates {
-		m := c.model.clone()
-		if p.takes() { // That markers were accepted may not have been stored.
-			m.unsure = true
-			for name, owner := range p.model.owed {
-				if _, held := m.owed[name]; !held && m.owners()[name] == "" {
-					m.owed[name] = owner
-				}
-			}
-			for name, owner := range p.model.owners() {
-				if m.owners()[name] == "" {
-					m.owed[name] = owner
-				}
-			}
-		}
-		more = append(more, candidate{c.status, m}, candidate{http.StatusServiceUnavailable, p.model})
+		more = append(more, c, candidate{http.StatusServiceUnavailable, p.model})
 		if c.status == http.StatusBadRequest { // The failure could not be stored.
 			more = append(more, candidate{c.status, p.model})
 		}
@@ -388,8 +312,7 @@ func (p *player) expiring() (waiting bool) {
 		}
 		if now := time.Now(); now.After(since.to.Add(p.ttl)) && (p.ended(g.key) || now.After(since.to.Add(p.ttl+late))) {
 			p.note("%s is over", id)
-			p.model.forget(id)
-			p.forwarded(p.model, g.key)
+			delete(p.model.groups, id)
 		} else if now.After(since.from.Add(p.ttl - early)) {
 			waiting = true
 		}
@@ -397,20 +320,15 @@ func (p *player) expiring() (waiting bool) {
 	return waiting
 }
 
-// ended tells whether a group has expired and its end was handed on.
+// ended tells whether a group has expired.
 func (p *player) ended(key groupKey) bool {
-	if p.seriesIn(p.read(), false)[key.times()[0]] != "" {
-		return false
-	}
-	path := key.path(rand.New(rand.NewPCG(0, 0)))
-	p.send(http.MethodDelete, path, "", nil, 0) // Its turn comes when that of the expiry is over.
-	return true
+	return p.seriesIn(p.read(), false)[key.times()[0]] == ""
 }
 
 func TestGroupsModelInMemory(t *testing.T) {
 	t.Parallel()
 	play(t, nil, *modelSteps, []step{
-		{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {2, (*player).hang}, {4, (*player).rest},
+		{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {4, (*player).rest},
 	}, func(*player, *pushgatewayreceiver.Config) {})
 }
 
@@ -456,12 +374,12 @@ func TestWipeStaysWithTheClock(t *testing.T) {
 	for n := range 4 {
 		clients.Go(func() {
 			for i := range 500 {
-				r.send(http.MethodPut, fmt.Sprintf("/metrics/job/%d/instance/%d", n, i), string(text), nil, 0)
+				r.send(http.MethodPut, fmt.Sprintf("/metrics/job/%d/instance/%d", n, i), string(text), nil)
 			}
 		})
 	}
 	clients.Wait()
-	status, answer := r.send(http.MethodPut, "/api/v1/admin/wipe", "", nil, 0)
+	status, answer := r.send(http.MethodPut, "/api/v1/admin/wipe", "", nil)
 	require.Equal(t, http.StatusAccepted, status, answer)
 	r.quiet() // No sample was ahead of time.
 }
@@ -471,9 +389,9 @@ func TestWipeStaysWithTheClock(t *testing.T) {
 func TestTimesIncreaseAcrossReloads(t *testing.T) {
 	t.Parallel()
 	r := newRig(t, newDisk(), func(*pushgatewayreceiver.Config) {})
-	r.sink.weather.Store(int32(ambiguous))
+	r.sink.turn(ambiguous)
 	for i := range 100 {
-		status, answer := r.send(http.MethodPut, "/metrics/job/j", string(text), fmt.Appendf(nil, "m%d 1\n", i%2), 0)
+		status, answer := r.send(http.MethodPut, "/metrics/job/j", string(text), fmt.Appendf(nil, "m%d 1\n", i%2))
 		require.Equal(t, http.StatusOK, status, answer)
 		if i%20 == 19 {
 			r.restart(false)
@@ -525,7 +443,7 @@ func (r *rig) hammer(g *generator, own groupKey) {
 		if g.IntN(100) == 0 {
 			method, path, b = http.MethodPut, "/api/v1/admin/wipe", &body{}
 		}
-		status, answer := r.send(method, path, string(b.format), b.bytes, 0)
+		status, answer := r.send(method, path, string(b.format), b.bytes)
 		if status != http.StatusOK && status != http.StatusAccepted && status != http.StatusBadRequest {
 			r.Errorf("%d %s", status, answer)
 		}

@@ -83,7 +83,16 @@ func groupOptions(config *Config) *ingest.GroupOptions {
 	if !config.Groups.HasValue() {
 		return nil
 	}
-	return &ingest.GroupOptions{RepublishInterval: config.Groups.Get().RepublishInterval}
+	groups := config.Groups.Get()
+	return &ingest.GroupOptions{
+		RepublishInterval: groups.RepublishInterval,
+		Store: store.Options{
+			MaxGroups: groups.MaxGroups,
+			MaxSeries: groups.MaxSeries,
+			MaxBytes:  groups.MaxBytes,
+			TTL:       groups.TTL,
+		},
+	}
 }
 
 // Start listens and serves, and begins to restore groups. A failed start leaves nothing open.
@@ -114,17 +123,7 @@ func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Ho
 	if err != nil {
 		return err
 	}
-	return r.ingest.Start(store.New(store.Options{
-		MaxGroups:     config.MaxGroups,
-		MaxSeries:     config.MaxSeries,
-		MaxBytes:      config.MaxBytes,
-		TTL:           config.TTL,
-		Scope:         metadata.ScopeName,
-		PushTimes:     r.ingest.PushTimes(),
-		Forwarded:     r.ingest.Forwarded,
-		Client:        client,
-		StorageFailed: r.ingest.StorageFailed,
-	}))
+	return r.ingest.Start(client)
 }
 
 // storageClient is nil if no storage is configured.

@@ -30,13 +30,14 @@ const (
 // groupMetrics exist with groups only.
 var groupMetrics = []string{
 	"otelcol_receiver_pushgateway_expired_groups",
-	"otelcol_receiver_pushgateway_forwards",
 	"otelcol_receiver_pushgateway_group_series",
 	"otelcol_receiver_pushgateway_group_size",
 	"otelcol_receiver_pushgateway_groups",
-	"otelcol_receiver_pushgateway_owed_markers",
-	"otelcol_receiver_pushgateway_republish_duration_bucket",
+	"otelcol_receiver_pushgateway_pending_stale_markers",
+	"otelcol_receiver_pushgateway_quarantined_families",
 	"otelcol_receiver_pushgateway_storage_errors",
+	"otelcol_receiver_pushgateway_unsent_age",
+	"otelcol_receiver_pushgateway_unsent_groups",
 	"push_failure_time_seconds",
 }
 

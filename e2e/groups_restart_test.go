@@ -170,9 +170,9 @@ func (p *pusher) assertHeld(t *testing.T, shown map[string]string) {
 	}
 }
 
-// TestOwedMarkersSurviveRestart ends series while the backend refuses everything, and restarts the collector before it is
-// back: what ended meanwhile ends then in Prometheus too.
-func TestOwedMarkersSurviveRestart(t *testing.T) {
+// TestPendingMarkersSurviveRestart ends series while the backend refuses everything, and restarts the collector before the backend is
+// back. Then these series end in Prometheus too.
+func TestPendingMarkersSurviveRestart(t *testing.T) {
 	t.Parallel()
 	for _, tc := range []struct {
 		name string
@@ -194,7 +194,9 @@ func TestOwedMarkersSurviveRestart(t *testing.T) {
 			put(http.MethodPut, "replaced", "a 1\nb 1\n", http.StatusOK)
 			put(http.MethodPut, "deleted", "a 1\n", http.StatusOK)
 			put(http.MethodPut, "kept", "a 1\n", http.StatusOK)
-			assertShownIn(t, server, c.url, "replaced")
+			for _, job := range []string{"replaced", "deleted", "kept"} {
+				assertShownIn(t, server, c.url, job)
+			}
 
 			backend.shut.Store(true)
 			put(http.MethodPut, "replaced", "a 2\n", http.StatusOK)

@@ -159,7 +159,7 @@ func TestSeriesEndAtOnce(t *testing.T) {
 		server := startPrometheus(t, prometheusFile(t, "otlp:\n  translation_strategy: NoTranslation\n"), "--web.enable-otlp-receiver")
 		c := startCollector(t, settings{
 			config: "../configs/otlp.yaml",
-			// A queue has several consumers, one of which may overtake another: the end of a series its last value.
+			// A queue has several consumers, one of which may overtake another: a stale marker the last value of its series.
 			set: []string{group, "exporters::otlp_http::sending_queue::enabled: false"},
 			env: map[string]string{"OTLP_ENDPOINT": server.url + "/api/v1/otlp"},
 		})
@@ -280,6 +280,10 @@ func TestExpiredGroupEnds(t *testing.T) {
 	}
 	assertShownIn(t, server, c.url, "once")
 	assertShownIn(t, server, c.url, "again")
+	lines := linesWith(c.output.String(), "Groups expired")
+	require.NotEmpty(t, lines)
+	assert.Contains(t, lines[0], "info")
+	assert.Contains(t, lines[0], "once")
 }
 
 // TestRepublishedSeriesStayVisible pushes once and looks again when Prometheus has long forgotten what is not said again.
@@ -295,7 +299,8 @@ func TestRepublishedSeriesStayVisible(t *testing.T) {
 		require.Equal(t, http.StatusOK, status, answer)
 	}
 	const alert = `time() - job_last_success_timestamp_seconds{job="%s"} > 86000`
-	require.Len(t, server.query(t, `last_over_time(job_last_success_timestamp_seconds{job="never"}[5m])`), 1)
+	const pushed = `last_over_time(job_last_success_timestamp_seconds{job="never"}[5m])`
+	require.Eventually(t, func() bool { return len(server.query(t, pushed)) == 1 }, dataTimeout, pollInterval)
 	time.Sleep(8 * time.Second)
 	assert.Empty(t, server.query(t, fmt.Sprintf(alert, "never")), "without republishing")
 	require.EventuallyWithT(t, func(c *assert.CollectT) {

@@ -70,6 +70,13 @@ func jobPush() []*dto.MetricFamily {
 	}
 }
 
+// tenSeries is a small push without a histogram: ten series of five families.
+func tenSeries() []*dto.MetricFamily {
+	failed := family(dto.MetricType_COUNTER, "backup_errors_total", "Errors, by step.",
+		counter(2, "step", "list"), counter(0, "step", "read"), counter(5, "step", "upload"))
+	return append([]*dto.MetricFamily{failed}, jobPush()[1:]...)
+}
+
 // counters is one family of n counters with five labels: the page by which the decoders are judged.
 func counters(n int) []*dto.MetricFamily {
 	r := random()

@@ -243,22 +243,3 @@ func (c *collector) stop() {
 	c.server.stop()
 	_ = os.RemoveAll(c.folder)
 }
-
-// cpu is the CPU time that the collector has used, in user and system mode (proc_pid_stat(5), fields 14 and 15).
-func (c *collector) cpu() (time.Duration, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", c.cmd.Process.Pid))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(stat), ") ")
-	fields := strings.Fields(rest)
-	ticks := 0
-	for _, field := range fields[11:13] {
-		n, err := strconv.Atoi(field)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * clockTick, nil
-}

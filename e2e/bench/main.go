@@ -7,8 +7,10 @@
 //
 //	cd e2e && go run ./bench -pushgateway ../.tools/pushgateway
 //	cd e2e && go run ./bench -collector ../_build/otelcol-pushgateway
+//	cd e2e && go run ./bench -export ../_build/otelcol-pushgateway
 //
-// The second form measures whole requests, as the collector's CPU time for each.
+// The second form measures whole requests, as the collector's CPU time for each. The third one measures them on the whole way
+// to a backend, which it serves itself.
 //
 // See [column] for what is compared.
 package main
@@ -25,8 +27,9 @@ import (
 func main() {
 	rounds := flag.Int("rounds", 20, "turns of each column on each page")
 	turn := flag.Duration("turn", 10*time.Millisecond, "least duration of the floor's turns, which all columns read the page as often in")
-	pages := flag.String("pages", "", "regular expression of the pages to read; all if empty")
+	pages := flag.String("pages", "", "regular expression of the pages, or of the parts of -export, to measure; all if empty")
 	size := flag.Int("memory", 20<<20, "size in bytes of the push whose memory is measured; 0 measures none")
+	export := flag.String("export", "", "measure pushes on their way through this distribution to a backend instead, in rounds of at least a second")
 	collector := flag.String("collector", "", "measure whole requests to this distribution instead, in rounds of at least a second")
 	pushgateway := flag.String("pushgateway", "", "compare what groups cost with this Pushgateway, too")
 	address := flag.String("serve", "", "serve a receiver with groups there, which is what the comparison of groups starts")
@@ -35,6 +38,8 @@ func main() {
 	switch {
 	case *address != "":
 		err = serve(*address)
+	case *export != "":
+		err = runExport(*export, min(*rounds, 3), max(*turn, time.Second), *pages)
 	case *collector != "":
 		err = runHTTP(*collector, min(*rounds, 7), max(*turn, time.Second))
 	default:

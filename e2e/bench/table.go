@@ -59,19 +59,22 @@ type target struct {
 }
 
 // judge writes the ratio with its target and whether that was met.
-func (t target) judge(value float64) (text string, met bool) {
-	sign := "≤"
+func (t target) judge(value float64) (text string, met bool) { return t.judgeAs("%.2f", value) }
+
+// judgeAs is judge for a value that is written in a format of its own.
+func (t target) judgeAs(format string, value float64) (text string, met bool) {
+	text, sign := fmt.Sprintf(format, value), "≤"
 	met = value <= t.bound
 	if t.least {
 		sign, met = "≥", value >= t.bound
 	}
 	switch {
 	case t.bound == 0:
-		return fmt.Sprintf("%.2f", value), true
+		return text, true
 	case met:
-		return fmt.Sprintf("%.2f (%s %g, met)", value, sign, t.bound), true
+		return fmt.Sprintf("%s (%s %g, met)", text, sign, t.bound), true
 	default:
-		return fmt.Sprintf("**%.2f** (%s %g, missed)", value, sign, t.bound), false
+		return fmt.Sprintf("**%s** (%s %g, missed)", text, sign, t.bound), false
 	}
 }
 

@@ -39,8 +39,10 @@ var (
 	}}
 	durable = setup{"../../configs/durable.yaml", []string{withoutFsync}}
 	groups  = setup{"../../configs/groups.yaml", []string{withoutFsync, everySecond}}
+	// groupsInMemory has nothing on disk.
+	groupsInMemory = setup{"../../configs/groups.yaml", []string{"receivers::pushgateway::groups::storage: null", everySecond}}
 
-	// groupsAhead forwards to an exporter that says yes before the backend does.
+	// groupsAhead exports to an exporter that accepts before the backend does.
 	groupsAhead = setup{"../../configs/groups.yaml", []string{
 		withoutFsync, everySecond, queued,
 	}}

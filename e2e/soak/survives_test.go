@@ -33,8 +33,8 @@ const (
 	arrives = 30 * time.Second
 )
 
-// TestSurvives proves the cells of the table: it pushes while the far end is in some condition, lets something happen to the collector, heals everything and
-// looks at what arrived.
+// TestSurvives proves the cells of the table. Each case pushes while the far end is in some condition, lets something happen to the
+// collector, heals everything and looks at what arrived.
 func TestSurvives(t *testing.T) {
 	t.Parallel()
 	skipUnlessSoaking(t)
@@ -80,8 +80,14 @@ func TestSurvives(t *testing.T) {
 		{"durable.yaml, kill -9 in an outage", durable, failing, crashed, all},
 
 		{"groups, outage", groups, failing, outageOnly, newest},
+		{"groups, SIGTERM", groups, slow, restarted, newest},
 		{"groups, SIGTERM in an outage", groups, failing, restarted, newest},
+		{"groups, kill -9", groups, slow, crashed, newest},
 		{"groups, kill -9 in an outage", groups, failing, crashed, newest},
+		{"groups in memory, outage", groupsInMemory, failing, outageOnly, newest},
+		{"groups in memory, SIGTERM", groupsInMemory, slow, restarted, newest},
+		{"groups in memory, SIGTERM in an outage", groupsInMemory, failing, restarted, lost},
+		{"groups in memory, kill -9", groupsInMemory, slow, crashed, lost},
 		{"groups ahead of a queue, outage", groupsAhead, failing, outageOnly, newest},
 		{"groups ahead of a queue, SIGTERM in an outage", groupsAhead, failing, restarted, newest},
 		{"groups ahead of a queue, kill -9 in an outage", groupsAhead, failing, crashed, newest},

@@ -10,6 +10,10 @@ import (
 	"time"
 )
 
+// defaultRetryAfter is what a client is told to wait if the refusal itself does not say. Batch jobs have time, and a
+// collector that is short of memory needs some.
+const defaultRetryAfter = 5 * time.Second
+
 // Reason is the kind of a refusal. The set is bounded: it is an attribute of a metric, the unit of log throttling and
 // what the HTTP status is decided by.
 type Reason string

@@ -7,45 +7,75 @@ import (
 	"context"
 	"errors"
 	"iter"
-	"slices"
 	"sync"
 	"time"
 
-	"go.opentelemetry.io/collector/consumer/consumererror"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
 // GroupOptions are the settings of groups.
 type GroupOptions struct {
-	// RepublishInterval is the time within which each group is handed on again; 0 means never.
+	// RepublishInterval is the time within which each group is exported again; 0 means never.
 	RepublishInterval time.Duration
+	// Store are the settings of the store, without those that Ingest knows itself.
+	Store store.Options
 
 	_ struct{}
 }
 
-// settleTimeout bounds how long it may take to write down that markers were accepted, which a request that has gone must
-// not stop.
-const settleTimeout = 10 * time.Second
+// expireInterval is the time between two expiries, and expireRetry the time after one that failed.
+const (
+	expireInterval = time.Second
+	expireRetry    = defaultRetryAfter
+)
 
 // groups are the use cases of a receiver that remembers.
-//
-// A change is made in the group's turn: it is stored together with the stale markers owed from then on, and then handed on
-// once. What the next consumer makes of it changes neither the answer nor what is stored: values go out again with the next
-// republishing, markers until they were accepted or their series have ended without them.
 type groups struct {
-	in    *Ingest
-	store *store.Store
-	sweep sweep
+	in       *Ingest
+	store    *store.Store
+	restored chan struct{} // closed when groups are restored
+	stop     context.CancelFunc
+	running  sync.WaitGroup
+	closed   sync.Once
 }
 
-// PushTimes makes the metrics of a group's push times, as store.Options has it; nil if they are switched off.
-func (in *Ingest) PushTimes() func(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics {
+// Start restores the groups of the storage, which may be nil, and then exports and expires groups until Shutdown. Until they are
+// restored, requests wait.
+func (in *Ingest) Start(client store.Client) error {
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &groups{in: in, store: store.New(in.storeOptions(client)), restored: make(chan struct{}), stop: cancel}
+	in.groups = g
+	g.running.Go(func() {
+		if err := g.store.Restore(ctx); err != nil {
+			return // It was shut down before.
+		}
+		in.outbox.Serve(g.store)
+		close(g.restored)
+		g.expire(ctx)
+	})
+	return in.telemetry.observeGroups(g.store, in.outbox)
+}
+
+func (in *Ingest) storeOptions(client store.Client) store.Options {
+	o := in.options.Groups.Store
+	o.RepublishInterval = in.options.Groups.RepublishInterval
+	o.Scope = in.options.Translate.ScopeName
+	o.Forwarded = in.options.Translate.Histograms.Forwarded
+	o.PushTimes = in.pushTimes()
+	o.Now = time.Now
+	o.Tick = in.outbox.Tick
+	o.Client = client
+	o.StorageFailed = func(operation store.Operation, err error) { in.telemetry.storageFailed(string(operation), err) }
+	return o
+}
+
+// pushTimes makes the metrics of a group's push times, as store.Options has it; nil if they are switched off.
+func (in *Ingest) pushTimes() func(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics {
 	if !in.options.Translate.PushTime {
 		return nil
 	}
@@ -54,39 +84,46 @@ func (in *Ingest) PushTimes() func(key groupingkey.Key, pushed, failed time.Time
 	}
 }
 
-// Forwarded is what is forwarded of held metrics, as store.Options has it.
-func (in *Ingest) Forwarded(held pmetric.Metrics) pmetric.Metrics {
-	return in.options.Translate.Histograms.Forwarded(held)
+// wait waits until nothing is expired any more.
+func (g *groups) wait() { g.running.Wait() }
+
+// close ends the use of the storage, once.
+func (g *groups) close(ctx context.Context) (err error) {
+	g.closed.Do(func() { err = g.store.Close(context.WithoutCancel(ctx)) })
+	return err
 }
 
-// push holds a push and hands it on.
+// expire removes groups whose time to live has passed and markers that have lapsed, until the context ends.
+func (g *groups) expire(ctx context.Context) {
+	timer := time.NewTimer(expireInterval)
+	defer timer.Stop()
+	for {
+		select {
+		case <-timer.C:
+		case <-ctx.Done():
+			return
+		}
+		expired, err := g.store.Expire(ctx)
+		g.in.telemetry.expired(expired)
+		if err != nil {
+			timer.Reset(expireRetry) // The store has reported it, and nothing was removed.
+			continue
+		}
+		timer.Reset(expireInterval)
+	}
+}
+
+// push stores a push.
 func (g *groups) push(ctx context.Context, r Request, push *translate.Push) error {
 	families, err := g.families(push)
 	if err != nil {
 		return Refuse(ReasonInconsistent, err)
 	}
-	turn, err := g.in.clock.turn(ctx, r.Key)
-	if err != nil {
-		return err
-	}
-	defer turn.release()
-	if err := g.store.Push(ctx, r.Key, families, r.Replace, g.in.clock.now(), push.Emptied...); err != nil {
-		refusal := refuseUnheld(err)
-		if refusal.Reason == ReasonInconsistent {
-			g.fail(ctx, turn, r.Key)
-		}
+	if err := g.store.Push(ctx, r.Key, families, r.Replace, time.Now(), push.Emptied...); err != nil {
+		refusal := refuseUnstored(err)
+		g.in.noteFailure(ctx, r.Key, refusal)
 		return refusal
 	}
-	forwarded := g.in.Forwarded(push.Metrics)
-	series.Join(forwarded, g.store.PushTimes(r.Key))
-	g.emit(ctx, turn, r.Key, forwarded, func() pmetric.Metrics {
-		md := pmetric.NewMetrics()
-		for _, f := range families {
-			series.Join(md, g.in.Forwarded(f.Metrics()))
-		}
-		series.Join(md, g.store.PushTimes(r.Key))
-		return md
-	})
 	return nil
 }
 
@@ -103,7 +140,10 @@ func (g *groups) families(push *translate.Push) ([]*store.Family, error) {
 	return families, failed
 }
 
-func refuseUnheld(err error) *Refusal {
+func refuseUnstored(err error) *Refusal {
+	if errors.Is(err, store.ErrBusy) {
+		return &Refusal{Reason: ReasonOverload, Err: err, RetryAfter: defaultRetryAfter}
+	}
 	if _, ok := errors.AsType[*store.LimitError](err); ok {
 		return &Refusal{Reason: ReasonFull, Err: err, RetryAfter: defaultRetryAfter}
 	}
@@ -113,174 +153,33 @@ func refuseUnheld(err error) *Refusal {
 	return Refuse(ReasonInconsistent, err)
 }
 
-// fail notes a failed push in the group's turn. What keeps it from being noted is not the pusher's concern: failures of the
-// storage are counted, and a group that is not to be is not made.
-func (g *groups) fail(ctx context.Context, turn *turn, key groupingkey.Key) {
-	if err := g.store.Fail(ctx, key, g.in.clock.now()); err == nil {
-		times := func() pmetric.Metrics { return g.store.PushTimes(key) }
-		g.emit(ctx, turn, key, times(), times)
-	}
-}
-
-// noteFailure notes a push that was refused before its turn, as a Pushgateway does: for refused timestamps and for what is
-// inconsistent, not for what cannot be read or is too much.
+// noteFailure notes the time of a failed push, as a Pushgateway does: for refused timestamps and for what is inconsistent, not for what
+// cannot be read or is too much. If it cannot be noted, that is not the client's concern: failures of the storage are counted, and a
+// group that may not be made is not.
 func (in *Ingest) noteFailure(ctx context.Context, key groupingkey.Key, err error) {
-	if in.groups == nil || reasonOf(err) != ReasonInconsistent {
-		return
+	if in.groups != nil && reasonOf(err) == ReasonInconsistent {
+		_ = in.groups.store.Fail(ctx, key, time.Now())
 	}
-	turn, waited := in.clock.turn(ctx, key)
-	if waited != nil {
-		return // The request is over, and its answer with it.
-	}
-	defer turn.release()
-	in.groups.fail(ctx, turn, key)
 }
 
-// Delete forgets the group and ends its series. It is not an error that there is none. The error is a *Refusal.
+// Delete removes the group and ends its series. It is not an error that there is none. The error is a *Refusal.
 func (in *Ingest) Delete(ctx context.Context, key groupingkey.Key) error {
+	return in.remove(ctx, func(s *store.Store) error { return s.Delete(ctx, key) })
+}
+
+// Wipe removes all groups that there are now. The error is a *Refusal; some are removed then.
+func (in *Ingest) Wipe(ctx context.Context) error {
+	return in.remove(ctx, func(s *store.Store) error { return s.Wipe(ctx) })
+}
+
+func (in *Ingest) remove(ctx context.Context, remove func(*store.Store) error) error {
 	if err := in.awaitGroups(ctx); err != nil {
 		return err
 	}
-	return in.groups.delete(ctx, key)
-}
-
-func (g *groups) delete(ctx context.Context, key groupingkey.Key) error {
-	turn, err := g.in.clock.turn(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer turn.release()
-	return g.end(ctx, turn, key, causeDelete)
-}
-
-// end deletes a group in its turn.
-func (g *groups) end(ctx context.Context, turn *turn, key groupingkey.Key, cause string) error {
-	existed, err := g.store.Delete(ctx, key)
-	if err != nil {
-		return refuseUnheld(err)
-	}
-	if existed {
-		g.endOwed(ctx, turn, key, cause)
+	if err := remove(in.groups.store); err != nil {
+		return refuseUnstored(err)
 	}
 	return nil
-}
-
-// Wipe deletes all groups that there are now, some at once, since each waits for its consumer. The error is a *Refusal; some
-// are deleted then.
-func (in *Ingest) Wipe(ctx context.Context) error {
-	if err := in.awaitGroups(ctx); err != nil {
-		return err
-	}
-	var mu sync.Mutex
-	var failed error
-	eachOf(ctx, slices.Values(in.groups.store.AllKeys()), func(key groupingkey.Key) {
-		if err := in.groups.delete(ctx, key); err != nil {
-			mu.Lock()
-			defer mu.Unlock()
-			failed = err
-		}
-	})
-	if failed == nil && ctx.Err() != nil {
-		return refuseBusy() // Some have not come to their turn.
-	}
-	return failed
-}
-
-// emit hands on, in the group's turn, values with the latest of the markers that the group owes. The values do not wait for
-// more of these, which are the sweep's: a push would cost what those before it left behind while downstream was away. The
-// values are made anew by again if they have to be handed on once more.
-func (g *groups) emit(ctx context.Context, turn *turn, key groupingkey.Key, values pmetric.Metrics, again func() pmetric.Metrics) {
-	markers := g.store.Latest(key)
-	together := !markers.IsEmpty() && values.DataPointCount() > 0
-	err := g.handOn(ctx, turn, key, markers, values, causePush)
-	if together && isPermanent(err) {
-		err = g.emitApart(ctx, turn, key, markers, again())
-	}
-	if err == nil && !g.store.Latest(key).IsEmpty() {
-		g.sweep.comeSoon(due{key, g.in.clock.now()})
-	}
-}
-
-// emitApart hands on once more, each in a call of its own, what was refused for good together. One series that a backend never
-// takes would keep the ends of all others from it otherwise, or a marker the values.
-func (g *groups) emitApart(ctx context.Context, turn *turn, key groupingkey.Key, markers store.Markers, values pmetric.Metrics) error {
-	err := g.handOn(ctx, turn, key, markers, pmetric.NewMetrics(), causePush)
-	return errors.Join(err, g.handOn(ctx, turn, key, store.Markers{}, values, causePush))
-}
-
-// endOwed hands on all markers that the group owes, in its turn, part by part: a part that is refused for good keeps no other
-// from being handed on. A consumer that refuses for now is asked no further. What is left after some time is the sweep's, since
-// others wait for the turn.
-func (g *groups) endOwed(ctx context.Context, turn *turn, key groupingkey.Key, cause string) {
-	began, accepted := time.Now(), false
-	for markers := range g.store.Owed(key) {
-		if ctx.Err() != nil || time.Since(began) >= g.patience()/2 {
-			if accepted {
-				g.sweep.comeSoon(due{key, g.in.clock.now()})
-			}
-			return
-		}
-		err := g.handOn(ctx, turn, key, markers, pmetric.NewMetrics(), cause)
-		if err != nil && !isPermanent(err) {
-			return
-		}
-		accepted = accepted || err == nil
-	}
-}
-
-// handOn hands on markers and then values in one call. The markers carry the earlier millisecond. The error is the next
-// consumer's, or of the storage if it could not take down that the markers were accepted.
-func (g *groups) handOn(
-	ctx context.Context, turn *turn, key groupingkey.Key, markers store.Markers, values pmetric.Metrics, cause string,
-) error {
-	owing, alone := !markers.IsEmpty(), values.DataPointCount() == 0
-	if !owing && alone {
-		return nil
-	}
-	md := markers.Metrics()
-	after := g.store.After(key)
-	var markersAt time.Time
-	if owing {
-		markersAt = turn.next(after)
-		translate.Stamp(md, markersAt)
-	}
-	if !alone {
-		translate.Stamp(values, turn.next(after))
-		values.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
-	}
-	err := g.in.next.ConsumeMetrics(ctx, md)
-	g.in.telemetry.forwarded(ctx, cause, err)
-	switch {
-	case !owing:
-	case err == nil:
-		err = g.settle(ctx, key, markers, markersAt)
-	case alone && isPermanent(err):
-		g.giveUp(ctx, key, markers, markersAt)
-	}
-	return err
-}
-
-// isPermanent tells whether to hand on the same again would be in vain. A request that is too large is exhausted by its status,
-// and permanent all the same.
-func isPermanent(err error) bool {
-	return err != nil && (consumererror.IsPermanent(err) || refuseDownstream(err).Reason == ReasonPermanent)
-}
-
-// settle notes that the markers were accepted. From then on another group may have their series, at later times only. If the
-// storage fails, which is counted, the markers are owed still, and repeated.
-func (g *groups) settle(ctx context.Context, key groupingkey.Key, markers store.Markers, markersAt time.Time) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	return g.store.Settle(ctx, key, markers, markersAt)
-}
-
-// giveUp notes that the markers were refused for good.
-func (g *groups) giveUp(ctx context.Context, key groupingkey.Key, markers store.Markers, markersAt time.Time) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), settleTimeout)
-	defer cancel()
-	if given, err := g.store.GiveUp(ctx, key, markers, markersAt); err == nil && given > 0 {
-		g.in.telemetry.gaveUp(key, given)
-	}
 }
 
 var errStarting = errors.New("the groups are being restored; try again later")
@@ -291,12 +190,12 @@ func (in *Ingest) awaitGroups(ctx context.Context) error {
 		return nil
 	}
 	if in.groups != nil {
-		patience, cancel := context.WithTimeout(ctx, defaultRetryAfter)
+		limited, cancel := context.WithTimeout(ctx, defaultRetryAfter)
 		defer cancel()
 		select {
-		case <-in.groups.sweep.restored:
+		case <-in.groups.restored:
 			return nil
-		case <-patience.Done():
+		case <-limited.Done():
 		}
 	}
 	return &Refusal{Reason: ReasonStarting, Err: errStarting, RetryAfter: defaultRetryAfter}
@@ -311,7 +210,7 @@ func (in *Ingest) isRestored() bool {
 		return false
 	}
 	select {
-	case <-in.groups.sweep.restored:
+	case <-in.groups.restored:
 		return true
 	default:
 		return false

@@ -7,218 +7,542 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
+	"net/http"
+	"slices"
+	"strconv"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/consumer/consumererror"
+	"go.opentelemetry.io/collector/consumer"
+	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pmetric"
-	"google.golang.org/grpc/codes"
-	"google.golang.org/grpc/status"
+	"go.opentelemetry.io/collector/receiver/receivertest"
 
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-var errForGood = consumererror.NewPermanent(errors.New("refused by the test for good"))
+// remembering is a receiver with groups, in a bubble of synctest.
+type remembering struct {
+	*testing.T
+	*Ingest
 
-// without refuses for good what has a metric of that prefix.
-func without(prefix string) func(context.Context, pmetric.Metrics) error {
-	return func(_ context.Context, md pmetric.Metrics) error {
-		for _, rm := range md.ResourceMetrics().All() {
-			for _, sm := range rm.ScopeMetrics().All() {
-				for _, m := range sm.Metrics().All() {
-					if strings.HasPrefix(m.Name(), prefix) {
-						return errForGood
-					}
+	mu       sync.Mutex
+	refuses  consumer.ConsumeMetricsFunc // what a call waits for and is refused for; nil if it is accepted
+	received map[string][]time.Time      // when values came, by job
+	ended    map[string][]time.Time      // when markers came, by job
+}
+
+func newRemembering(t *testing.T, holding store.Options, client store.Client) *remembering {
+	t.Helper()
+	r := &remembering{T: t, received: map[string][]time.Time{}, ended: map[string][]time.Time{}}
+	next, err := consumer.NewMetrics(r.consume)
+	require.NoError(t, err)
+	r.Ingest, err = New(receivertest.NewNopSettings(metadata.Type), Options{
+		Translate: pushtest.Options(), Groups: &GroupOptions{RepublishInterval: time.Minute, Store: holding},
+	}, next)
+	require.NoError(t, err)
+	require.NoError(t, r.Start(client))
+	return r
+}
+
+func (r *remembering) consume(ctx context.Context, md pmetric.Metrics) error {
+	r.mu.Lock()
+	refuses := r.refuses
+	r.mu.Unlock()
+	if refuses != nil {
+		if err := refuses(ctx, md); err != nil {
+			return err
+		}
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, rm := range md.ResourceMetrics().All() {
+		job, _ := rm.Resource().Attributes().Get("service.name")
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				to := r.received
+				if m.Gauge().DataPoints().At(0).Flags().NoRecordedValue() {
+					to = r.ended
 				}
+				to[job.Str()] = append(to[job.Str()], time.Now())
 			}
 		}
-		return nil
 	}
+	return nil
 }
 
-// atMost refuses requests of more points, as an OTLP exporter says it.
-func atMost(points int) func(context.Context, pmetric.Metrics) error {
-	return func(_ context.Context, md pmetric.Metrics) error {
-		if md.DataPointCount() > points {
-			return consumererror.NewPermanent(status.Error(codes.ResourceExhausted, "received message larger than max"))
+// refuse sets what later calls wait for and are refused for; nil for nothing.
+func (r *remembering) refuse(refuses consumer.ConsumeMetricsFunc) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.refuses = refuses
+}
+
+// away refuses everything for now.
+func away(context.Context, pmetric.Metrics) error { return errors.New("refused by the test") }
+
+// hangs does not return until it is cancelled.
+func hangs(ctx context.Context, _ pmetric.Metrics) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// values are when values of a job came, markers when its markers did.
+func (r *remembering) values(job string) []time.Time  { return r.times(r.received, job) }
+func (r *remembering) markers(job string) []time.Time { return r.times(r.ended, job) }
+
+func (r *remembering) times(of map[string][]time.Time, job string) []time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(of[job])
+}
+
+// put replaces the group of a job.
+func (r *remembering) put(ctx context.Context, job, body string) error {
+	ctx, o := r.Begin(ctx, http.MethodPut)
+	err := r.Push(ctx, o, Request{Key: pushtest.Key(r.T, "job/"+job), Format: exposition.Text, Body: []byte(body), Replace: true})
+	o.End(err)
+	return err
+}
+
+// held lists the jobs of the groups that there are.
+func (r *remembering) held() (jobs []string) {
+	r.Helper()
+	groups, err := r.Groups(r.Context())
+	require.NoError(r, err)
+	for g := range groups {
+		jobs = append(jobs, g.Key.Job)
+	}
+	return jobs
+}
+
+// group is the group of a job.
+func (r *remembering) group(job string) (found gather.Group) {
+	r.Helper()
+	groups, err := r.Groups(r.Context())
+	require.NoError(r, err)
+	for g := range groups {
+		if g.Key.Job == job {
+			found = g
 		}
-		return nil
 	}
+	return found
 }
 
-// many is a body of so many series.
-func many(name string, series int) string {
-	var body strings.Builder
-	for n := range series {
-		fmt.Fprintf(&body, "%s{n=\"%d\"} 1\n", name, n)
-	}
-	return body.String()
+func (r *remembering) requireRefused(err error, reason Reason) {
+	r.Helper()
+	var refusal *Refusal
+	require.ErrorAs(r, err, &refusal)
+	require.Equal(r, reason, refusal.Reason)
+	require.Equal(r, reason == ReasonInconsistent || reason == ReasonParse, refusal.RetryAfter == 0)
 }
 
-// TestValueThatIsNeverTaken stands beside a series that is another one with each push.
-func TestValueThatIsNeverTaken(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, 0, 0)
-		r.refuse(without("bad"))
-		for i := range 100 {
-			r.push("j", fmt.Sprintf("bad 1\na%d 1\n", i))
-			assert.Zero(t, r.owed(), "what is gone is ended at once")
+// disk is a storage that can fail or hang.
+type disk struct {
+	mu      sync.Mutex
+	records map[string][]byte
+	fails   bool
+	hangs   chan struct{} // what each request waits for, if not nil
+	batches int
+	closed  int
+}
+
+func (d *disk) Get(ctx context.Context, key string) ([]byte, error) {
+	op := storage.GetOperation(key)
+	err := d.Batch(ctx, op)
+	return op.Value, err
+}
+
+func (d *disk) Set(ctx context.Context, key string, value []byte) error {
+	return d.Batch(ctx, storage.SetOperation(key, value))
+}
+
+func (d *disk) Delete(ctx context.Context, key string) error {
+	return d.Batch(ctx, storage.DeleteOperation(key))
+}
+
+func (d *disk) Batch(ctx context.Context, ops ...*storage.Operation) error {
+	d.mu.Lock()
+	hangs := d.hangs
+	d.mu.Unlock()
+	if hangs != nil {
+		select {
+		case <-hangs:
+		case <-ctx.Done():
+			return ctx.Err()
 		}
-		assert.LessOrEqual(t, r.called(), 3*100)
-		require.NoError(t, r.Shutdown(t.Context()))
-	})
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.batches++
+	if d.fails {
+		return errors.New("the disk is full")
+	}
+	if d.records == nil {
+		d.records = map[string][]byte{}
+	}
+	for _, op := range ops {
+		switch op.Type {
+		case storage.Get:
+			op.Value = d.records[op.Key]
+		case storage.Set:
+			d.records[op.Key] = op.Value
+		case storage.Delete:
+			delete(d.records, op.Key)
+		}
+	}
+	return nil
 }
 
-// TestMarkerThatIsNeverTaken must not keep values and other markers from being taken, nor be owed for ever.
-func TestMarkerThatIsNeverTaken(t *testing.T) {
+func (d *disk) Close(context.Context) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.closed++
+	return nil
+}
+
+// set sets whether requests fail and what they wait for.
+func (d *disk) set(fails bool, hangs chan struct{}) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.fails, d.hangs, d.batches = fails, hangs, 0
+}
+
+func (d *disk) requests() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.batches
+}
+
+// TestAnswersWhileTheConsumerHangs come at once, from requests that add, replace and remove groups.
+func TestAnswersWhileTheConsumerHangs(t *testing.T) {
 	t.Parallel()
-	for name, interval := range map[string]time.Duration{"republished": time.Minute, "not republished": 0} {
+	for name, consume := range map[string]consumer.ConsumeMetricsFunc{"hangs": hangs, "is away": away} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRememberingWith(t, GroupOptions{RepublishInterval: interval}, store.Options{}, 0)
-				r.refuse(without("bad"))
-				r.push("j", "bad 1\n")
-				r.push("j", many("a", 900))
-				assert.Len(t, r.values("j"), 1, "the values are taken without it")
-				r.push("j", many("b", 900))
-				r.push("j", many("c", 900))
-				assert.Equal(t, 1, r.owed(), "a part of markers takes no other with it")
-				time.Sleep(3 * time.Minute)
-				assert.Equal(t, 1, r.owed())
-				time.Sleep(5 * time.Minute)
-				assert.Zero(t, r.owed(), "the series has ended by itself")
+				r := newRemembering(t, store.Options{}, &disk{})
+				r.refuse(consume)
+				time.Sleep(time.Second)
+				began := time.Now()
+				for n := range 100 {
+					require.NoError(t, r.put(t.Context(), fmt.Sprint("j", n%10), fmt.Sprintf("a%d 1\n", n)))
+				}
+				for n := range 5 {
+					require.NoError(t, r.Delete(t.Context(), pushtest.Key(t, fmt.Sprint("job/j", n))))
+				}
+				assert.Equal(t, []string{"j5", "j6", "j7", "j8", "j9"}, r.held())
+				require.NoError(t, r.Wipe(t.Context()))
+				assert.Empty(t, r.held())
+				require.NoError(t, r.put(t.Context(), "last", "a 1\n"))
+				assert.Zero(t, time.Since(began))
+				assert.Empty(t, r.values("last"))
+
+				r.refuse(nil)
+				time.Sleep(2 * time.Minute)
+				assert.NotEmpty(t, r.values("last"), "it goes out later")
 				require.NoError(t, r.Shutdown(t.Context()))
 			})
 		})
 	}
 }
 
-// TestPushBesideWhatIsNeverTaken ends a series whose marker is refused for good together with what is pushed. What else the
-// group holds must neither keep that from being taken nor cost anything.
-func TestPushBesideWhatIsNeverTaken(t *testing.T) {
+// TestExpiryOfGroups ends their series soon after their time has passed.
+func TestExpiryOfGroups(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, 0, 0)
-		r.push("j", "never 1\nm{x=\"1\"} 1\n"+many("held", 100))
-		before, never := len(r.values("j")), without("never")
-		r.refuse(func(ctx context.Context, md pmetric.Metrics) error {
-			first := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().At(0).Gauge().DataPoints().At(0)
-			if first.Flags().NoRecordedValue() {
-				return errForGood
-			}
-			return never(ctx, md)
-		})
-		r.add("j", "m{x=\"2\"} 1\ngood 1\n")
-		assert.Len(t, r.values("j"), before+1)
-		assert.Equal(t, 3, r.called(), "together, the marker, the push")
-		assert.Equal(t, 4, r.most, "points of what was taken: m, good and both push times")
-		require.NoError(t, r.Shutdown(t.Context()))
-	})
-}
-
-// TestChurnOfWhatIsNeverTaken replaces series that no backend takes by others for three hours.
-func TestChurnOfWhatIsNeverTaken(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, 0, 0)
-		r.refuse(without("bad"))
-		most := 0
-		for i := range 3 * 60 {
-			r.push("j", fmt.Sprintf("bad%d 1\na%d 1\n", i, i))
-			most = max(most, r.owed())
-			time.Sleep(time.Minute)
+		const ttl = 5 * time.Minute
+		r := newRemembering(t, store.Options{TTL: ttl}, &disk{})
+		pushed := time.Now()
+		for i := range 100 {
+			require.NoError(t, r.put(t.Context(), fmt.Sprint("dies", i), "a 1\n"))
 		}
-		assert.Less(t, most, 20)
+		time.Sleep(ttl / 2)
+		require.NoError(t, r.put(t.Context(), "lives", "a 1\n"))
+		time.Sleep(ttl * 3 / 4)
+		assert.Equal(t, []string{"lives"}, r.held())
+		for i := range 100 {
+			job := fmt.Sprint("dies", i)
+			values, markers := r.values(job), r.markers(job)
+			require.Len(t, markers, 3)
+			for _, at := range markers {
+				assert.WithinRange(t, at, pushed.Add(ttl), pushed.Add(ttl+2*time.Second))
+			}
+			assert.False(t, values[len(values)-1].After(markers[0]), "no value comes later")
+		}
 		require.NoError(t, r.Shutdown(t.Context()))
 	})
 }
 
-// TestMarkersAreKept as long as downstream may take them one day.
-func TestMarkersAreKept(t *testing.T) {
+// TestMarkersThatLapse are no longer pending when no backend shows their series any more.
+func TestMarkersThatLapse(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, 0, 0)
-		r.push("j", many("a", 2500))
+		r := newRemembering(t, store.Options{}, &disk{})
+		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
+		time.Sleep(time.Second)
 		r.refuse(away)
-		r.put("j")
-		time.Sleep(time.Hour)
-		assert.Equal(t, 2500, r.owed())
-		assert.LessOrEqual(t, r.called(), 1+2*60, "a consumer that is away is not given one part after the other")
-		r.refuse(nil)
-		time.Sleep(time.Minute)
-		assert.Zero(t, r.owed())
+		require.NoError(t, r.Delete(t.Context(), pushtest.Key(t, "job/j")))
+		pending := func() int { return r.groups.store.Counts().Pending }
+		time.Sleep(4 * time.Minute)
+		assert.Equal(t, 3, pending())
+		time.Sleep(2 * time.Minute)
+		assert.Zero(t, pending())
 		require.NoError(t, r.Shutdown(t.Context()))
 	})
 }
 
-// TestBoundedRequests ends many series before a backend that bounds its requests.
-func TestBoundedRequests(t *testing.T) {
+// TestExpiryWaitsForTheStorage cannot remove groups whose time is over. They are exported as long as they are held, and removed soon
+// after the storage is back.
+func TestExpiryWaitsForTheStorage(t *testing.T) {
 	t.Parallel()
-	for name, c := range map[string]struct {
-		end   func(*remembering)
-		after time.Duration
+	synctest.Test(t, func(t *testing.T) {
+		const groups, ttl = 20, time.Minute
+		d := &disk{}
+		r := newRemembering(t, store.Options{TTL: ttl}, d)
+		for i := range groups {
+			require.NoError(t, r.put(t.Context(), strconv.Itoa(i), "a 1\n"))
+		}
+		d.set(true, nil)
+		time.Sleep(ttl)
+		d.set(true, nil)
+		time.Sleep(10 * ttl)
+		assert.LessOrEqual(t, d.requests(), groups*int(10*ttl/expireRetry), "it is tried at times, and not at every tick")
+		assert.Len(t, r.held(), groups)
+		for i := range groups {
+			values := r.values(strconv.Itoa(i))
+			assert.Less(t, time.Since(values[len(values)-1]), 2*time.Minute)
+			assert.Empty(t, r.markers(strconv.Itoa(i)))
+		}
+		d.set(false, nil)
+		back := time.Now()
+		time.Sleep(2 * expireRetry)
+		for i := range groups {
+			markers := r.markers(strconv.Itoa(i))
+			require.Len(t, markers, 3)
+			assert.False(t, markers[0].Before(back))
+		}
+		assert.Empty(t, r.held())
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// TestStorageFails refuses what cannot be stored, and changes nothing.
+func TestStorageFails(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		r := newRemembering(t, store.Options{}, d)
+		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
+		d.set(true, nil)
+		for _, job := range []string{"j", "k"} {
+			r.requireRefused(r.put(t.Context(), job, "b 1\n"), ReasonStorage)
+		}
+		r.requireRefused(r.Delete(t.Context(), pushtest.Key(t, "job/j")), ReasonStorage)
+		r.requireRefused(r.Wipe(t.Context()), ReasonStorage)
+		assert.Equal(t, []string{"j"}, r.held())
+		assert.Equal(t, "a", r.group("j").Families[0].Name)
+		d.set(false, nil)
+		require.NoError(t, r.put(t.Context(), "k", "b 1\n"))
+		assert.Equal(t, []string{"j", "k"}, r.held())
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// TestRequestsThatEndWhileTheyWait for the storage are refused for now, and change nothing.
+func TestRequestsThatEndWhileTheyWait(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		r := newRemembering(t, store.Options{}, d)
+		require.NoError(t, r.put(t.Context(), "k", "a 1\n"))
+		time.Sleep(time.Second)
+		back := make(chan struct{})
+		d.set(false, back)
+		first := make(chan error, 1)
+		go func() { first <- r.put(t.Context(), "j", "first 1\n") }()
+		synctest.Wait()
+		for name, request := range map[string]func(context.Context) error{
+			"a push to the same group": func(ctx context.Context) error { return r.put(ctx, "j", "b 1\n") },
+			"a push to another group":  func(ctx context.Context) error { return r.put(ctx, "l", "b 1\n") },
+			"a deletion":               func(ctx context.Context) error { return r.Delete(ctx, pushtest.Key(t, "job/k")) },
+			"a wipe":                   r.Wipe,
+		} {
+			began := time.Now()
+			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+			r.requireRefused(request(ctx), ReasonOverload)
+			cancel()
+			assert.Equal(t, 3*time.Second, time.Since(began), name)
+		}
+		close(back)
+		require.NoError(t, <-first)
+		assert.Equal(t, []string{"j", "k"}, r.held())
+		assert.Equal(t, "first", r.group("j").Families[0].Name)
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// TestRestoring lets requests wait until the groups are restored, but not for long.
+func TestRestoring(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		before := newRemembering(t, store.Options{}, d)
+		require.NoError(t, before.put(t.Context(), "j", "a 1\n"))
+		require.NoError(t, before.Shutdown(t.Context()))
+
+		back := make(chan struct{})
+		d.set(false, back)
+		r := newRemembering(t, store.Options{}, d)
+		assert.False(t, r.Ready())
+		began := time.Now()
+		r.requireRefused(r.put(t.Context(), "j", "b 1\n"), ReasonStarting)
+		assert.Equal(t, defaultRetryAfter, time.Since(began))
+		r.requireRefused(r.Delete(t.Context(), pushtest.Key(t, "job/j")), ReasonStarting)
+		r.requireRefused(r.Wipe(t.Context()), ReasonStarting)
+		_, err := r.Groups(t.Context())
+		r.requireRefused(err, ReasonStarting)
+		waits := make(chan error, 1)
+		go func() { waits <- r.put(t.Context(), "k", "b 1\n") }()
+		synctest.Wait()
+		close(back)
+		require.NoError(t, <-waits)
+		assert.True(t, r.Ready())
+		assert.Equal(t, []string{"j", "k"}, r.held())
+		time.Sleep(time.Minute)
+		assert.NotEmpty(t, r.values("j"), "what was restored goes out within a round")
+		r.Stopping()
+		assert.False(t, r.Ready())
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// TestShutdownWhileRestoring ends the search for groups.
+func TestShutdownWhileRestoring(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		d.set(false, make(chan struct{}))
+		r := newRemembering(t, store.Options{}, d)
+		synctest.Wait()
+		require.NoError(t, r.Shutdown(t.Context()))
+		assert.Equal(t, 1, d.closed)
+		r.requireRefused(r.put(t.Context(), "j", "a 1\n"), ReasonStarting)
+	})
+}
+
+// TestShutdown exports what is left and closes the storage, once, whatever becomes of the consumer.
+func TestShutdown(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		consume consumer.ConsumeMetricsFunc
+		taken   bool
+		within  time.Duration
 	}{
-		"deleted":  {func(r *remembering) { require.NoError(r, r.Delete(r.Context(), pushtest.Key(r.T, "job/j"))) }, 0},
-		"replaced": {func(r *remembering) { r.push("j", many("b", 1000)) }, time.Second},
-		"emptied":  {func(r *remembering) { r.put("j") }, time.Second},
-		"deleted while it is away": {func(r *remembering) {
-			r.refuse(away)
-			require.NoError(r, r.Delete(r.Context(), pushtest.Key(r.T, "job/j")))
-			r.refuse(atMost(2500))
-		}, time.Minute},
-		"replaced many times while it is away": {func(r *remembering) {
-			r.refuse(away)
-			for i := range 10 {
-				r.push("j", many(fmt.Sprint("b", i), 2000))
-			}
-			r.refuse(atMost(2500))
-		}, time.Minute},
+		"accepted":  {nil, true, time.Second},
+		"away":      {away, false, time.Second},
+		"hanging":   {hangs, false, 11 * time.Second},
+		"recovered": {nil, true, time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				r := newRemembering(t, 0, 0)
-				r.push("j", many("a", 10_000))
-				r.refuse(atMost(2500))
-				c.end(r)
-				time.Sleep(c.after)
-				assert.Zero(t, r.owed())
-				values := len(r.values("j"))
-				time.Sleep(time.Minute)
-				assert.Equal(t, strings.HasPrefix(name, "deleted"), values == len(r.values("j")), "values go on")
+				d := &disk{}
+				r := newRemembering(t, store.Options{}, d)
+				if name == "recovered" {
+					r.refuse(hangs)
+					require.NoError(t, r.put(t.Context(), "other", "a 1\n"))
+					synctest.Wait()
+				}
+				r.refuse(tc.consume)
+				for i := range 10 {
+					require.NoError(t, r.put(t.Context(), strconv.Itoa(i), "a 1\n"))
+				}
+				r.Stopping()
+				ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+				defer cancel()
+				began := time.Now()
+				err := r.Shutdown(ctx)
+				assert.Equal(t, 1, d.closed)
+				if name == "recovered" { // The call that hangs is cancelled.
+					tc.within = 11 * time.Second
+				}
+				require.NoError(t, err)
+				assert.LessOrEqual(t, time.Since(began), tc.within)
+				for i := range 10 {
+					assert.Equal(t, tc.taken, len(r.values(strconv.Itoa(i))) > 0, i)
+				}
 				require.NoError(t, r.Shutdown(t.Context()))
+				assert.Equal(t, 1, d.closed, "once")
+
+				again := newRemembering(t, store.Options{}, d)
+				synctest.Wait()
+				assert.Subset(t, again.held(), []string{"0", "9"}, "they are stored")
+				require.NoError(t, again.Shutdown(t.Context()))
 			})
 		})
 	}
 }
 
-// TestDeletionOfMuch is answered although the consumer takes its time, and when who asked for it has gone. The rest follows.
-func TestDeletionOfMuch(t *testing.T) {
+// TestShutdownOfAConsumerThatIsStuck reports it and closes the storage nevertheless.
+func TestShutdownOfAConsumerThatIsStuck(t *testing.T) {
 	t.Parallel()
-	for name, patience := range map[string]time.Duration{"patient": time.Hour, "impatient": 5 * time.Second} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				r := newRemembering(t, 0, 0)
-				r.push("j", many("a", 20_000))
-				r.take(2 * time.Second)
-				ctx, cancel := context.WithTimeout(t.Context(), patience)
-				defer cancel()
-				began := time.Now()
-				require.NoError(t, r.Delete(ctx, pushtest.Key(t, "job/j")))
-				assert.LessOrEqual(t, time.Since(began), min(patience, visitTimeout))
-				assert.Positive(t, r.owed())
-				time.Sleep(5 * time.Minute)
-				assert.Zero(t, r.owed())
-				require.NoError(t, r.Shutdown(t.Context()))
-			})
+	synctest.Test(t, func(t *testing.T) {
+		d := &disk{}
+		r := newRemembering(t, store.Options{}, d)
+		release := make(chan struct{})
+		r.refuse(func(context.Context, pmetric.Metrics) error {
+			<-release
+			return nil
 		})
-	}
+		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		require.ErrorContains(t, r.Shutdown(ctx), "did not return")
+		assert.Equal(t, 1, d.closed)
+		close(release)
+	})
+}
+
+// TestFailedPushes are noted if they are inconsistent, and not if they cannot be read or are too much.
+func TestFailedPushes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemembering(t, store.Options{MaxSeries: 3}, nil)
+		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
+		time.Sleep(time.Second)
+		r.requireRefused(r.put(t.Context(), "j", "a 1\n{"), ReasonParse)
+		r.requireRefused(r.put(t.Context(), "j", "a 1\nb 1\nc 1\nd 1\n"), ReasonFull)
+		assert.Zero(t, r.group("j").PushFailureTime)
+		r.requireRefused(r.put(t.Context(), "j", "a 1\na 2\n"), ReasonInconsistent)
+		assert.Equal(t, time.Now(), r.group("j").PushFailureTime)
+		r.requireRefused(r.put(t.Context(), "new", "a 1\na 2\n"), ReasonInconsistent)
+		assert.Equal(t, []string{"j", "new"}, r.held(), "it makes a group, as in a Pushgateway")
+		assert.Zero(t, r.group("new").PushTime)
+		require.NoError(t, r.Shutdown(t.Context()))
+	})
+}
+
+// TestInFlightIsReleased when a push is stored, although nothing was exported.
+func TestInFlightIsReleased(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := newRemembering(t, store.Options{}, nil)
+		r.refuse(hangs)
+		require.NoError(t, r.put(t.Context(), "j", string(lines(1000, "m%d 1\n"))))
+		assert.Zero(t, r.InFlight.Bytes())
+		require.NoError(t, r.Delete(t.Context(), pushtest.Key(t, "job/j")))
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		require.NoError(t, r.Shutdown(ctx))
+	})
 }

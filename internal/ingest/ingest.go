@@ -4,12 +4,13 @@
 // Package ingest holds the use cases of the receiver: what happens to a push between the request and the pipeline. It
 // knows neither HTTP nor the grammar of a format.
 //
-// A push is decoded, checked and translated whole before anything is handed on. Without memory the next consumer's answer is
-// the push's answer (forward). With groups the push is held, together with the stale markers then owed, before it is handed on,
-// and the answer says that it is held (groups.go); what the next consumer makes of it is made up for later (republish.go).
+// A push is decoded, checked and translated as a whole first. A proxy then forwards it, and the next consumer's answer is
+// the answer to the push. With groups the push is stored, and the answer says that it is stored; the outbox exports the
+// groups independently of requests.
 package ingest
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"sync/atomic"
@@ -20,6 +21,8 @@ import (
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/outbox"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
@@ -35,43 +38,45 @@ type Options struct {
 	_ struct{}
 }
 
-// Ingest takes pushes and hands them to the next consumer.
+// Ingest takes pushes. All methods are safe for concurrent use.
 type Ingest struct {
 	InFlight *InFlight
 
 	options   Options
-	next      consumer.Metrics
-	clock     *clock
+	outbox    *outbox.Outbox
 	telemetry *telemetry
 
 	stopping atomic.Bool
 	groups   *groups // nil for a proxy
 }
 
-// New makes an Ingest that hands on to next. Shutdown must be called when it is no longer used.
+// New makes an Ingest that forwards to next. Shutdown must be called when it is no longer used.
 func New(set receiver.Settings, options Options, next consumer.Metrics) (*Ingest, error) {
 	inFlight := NewInFlight(options.InFlightBytes)
 	t, err := newTelemetry(set, inFlight)
 	if err != nil {
 		return nil, err
 	}
-	in := &Ingest{
-		InFlight:  inFlight,
-		options:   options,
-		next:      next,
-		clock:     newClock(time.Now),
-		telemetry: t,
+	t.groups = options.Groups != nil
+	out := outbox.Options{
+		Next: next, Observer: t, Now: time.Now,
+		Tracer: set.TracerProvider.Tracer(metadata.ScopeName),
 	}
+	if options.Groups != nil {
+		out.RepublishInterval = options.Groups.RepublishInterval
+	}
+	in := &Ingest{InFlight: inFlight, options: options, outbox: outbox.New(out), telemetry: t}
 	in.options.Translate.Held = options.Groups != nil
 	return in, nil
 }
 
-// Stopping makes Ready false from now on and ends what goes on beside requests, while those in flight are finished still.
+// Stopping makes Ready false from now on and ends the republishing. Requests in flight are finished.
 func (in *Ingest) Stopping() {
 	in.stopping.Store(true)
 	if in.groups != nil {
-		in.groups.sweep.stop()
+		in.groups.stop()
 	}
+	in.outbox.Stop()
 }
 
 // Ready tells whether pushes are taken.
@@ -79,14 +84,17 @@ func (in *Ingest) Ready() bool {
 	return !in.stopping.Load() && in.isRestored()
 }
 
-// Shutdown ends what Start began, and the telemetry, and waits until the times that were given out have passed. The context
-// bounds that, and how long a republishing in progress is waited for.
+// Shutdown exports the changes of groups that are left, closes the store, and waits for calls under way and until the times
+// that were given out have passed. Calls are cancelled when the context ends.
 func (in *Ingest) Shutdown(ctx context.Context) error {
-	var err error
+	in.Stopping()
 	if in.groups != nil {
-		err = in.groups.shutdown(ctx)
+		in.groups.wait()
 	}
-	in.clock.catchUp(ctx)
+	err := in.outbox.Shutdown(ctx)
+	if in.groups != nil {
+		err = errors.Join(err, in.groups.close(ctx))
+	}
 	in.telemetry.shutdown()
 	return err
 }
@@ -110,9 +118,9 @@ type Request struct {
 	Replace bool
 }
 
-// Push decodes the body and hands the push to the next consumer, after holding it if there are groups. The error is a
-// *Refusal. A proxy has handed nothing on then, unless the next consumer itself refused; of groups, nothing has changed but
-// perhaps the time of the last failure.
+// Push decodes the body and forwards the push, or stores it if there are groups. The error is a *Refusal. If a proxy refuses a
+// push, it has forwarded nothing, unless the next consumer itself refused. If groups refuse one, nothing has changed but perhaps
+// the time of the last failure.
 func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 	if err := in.awaitGroups(ctx); err != nil {
 		return err
@@ -166,20 +174,29 @@ func refuseUntranslated(err error) *Refusal {
 	return Refuse(ReasonInconsistent, err)
 }
 
-// forward hands the push to the next consumer. The group's turn lasts until the consumer returns: what was taken first
-// must arrive first.
+// forward forwards the push. Its memory stays reserved as long as the request waits.
 func (in *Ingest) forward(ctx context.Context, key groupingkey.Key, push *translate.Push) error {
 	if push.DataPoints == 0 {
-		return nil // Nothing to say: an empty body, and push_time_seconds is off.
+		return nil // An empty body, and push_time_seconds is off.
 	}
-	turn, err := in.clock.turn(ctx, key)
-	if err != nil {
-		return err
-	}
-	defer turn.release()
-	push.Stamp(turn.next(time.Time{}))
-	if err := in.next.ConsumeMetrics(ctx, push.Metrics); err != nil {
+	switch err := in.outbox.Forward(ctx, key, push); {
+	case err == nil:
+		return nil
+	case errors.Is(err, outbox.ErrBusy):
+		return &Refusal{Reason: ReasonOverload, Err: err, RetryAfter: defaultRetryAfter}
+	default:
 		return refuseDownstream(err)
 	}
-	return nil
+}
+
+// refuseDownstream turns an error of the next consumer into a refusal.
+func refuseDownstream(err error) *Refusal {
+	switch verdict, delay := outbox.Judge(err); verdict {
+	case outbox.Permanent:
+		return Refuse(ReasonPermanent, err)
+	case outbox.Exhausted:
+		return &Refusal{Reason: ReasonExhausted, Err: err, RetryAfter: cmp.Or(delay, defaultRetryAfter)}
+	default:
+		return &Refusal{Reason: ReasonUnavailable, Err: err, RetryAfter: cmp.Or(delay, defaultRetryAfter)}
+	}
 }

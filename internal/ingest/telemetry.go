@@ -28,19 +28,14 @@ const (
 	outcomeAccepted = "accepted"
 	outcomeIgnored  = "ignored"
 	formatNone      = "none"
-
-	// Why something was handed to the next consumer, of receiver_pushgateway_forwards.
-	causePush      = "push"
-	causeDelete    = "delete"
-	causeExpire    = "expire"
-	causeRepublish = "republish"
-	methodOther    = "other"
+	methodOther     = "other"
 )
 
 type telemetry struct {
 	logger  *zap.Logger
 	obs     *receiverhelper.ObsReport
 	builder *metadata.TelemetryBuilder
+	groups  bool // Groups are configured.
 
 	attributes sync.Map // pushKind to metric.AddOption
 

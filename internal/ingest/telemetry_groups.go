@@ -12,60 +12,87 @@ import (
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
 
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/outbox"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-// observeGroups shows what is held whenever telemetry is collected.
-func (t *telemetry) observeGroups(counts func() store.Counts) error {
-	observe := func(pick func(store.Counts) int64) metric.Int64Callback {
+// observeGroups shows what is stored and what waits whenever telemetry is collected.
+func (t *telemetry) observeGroups(s *store.Store, o *outbox.Outbox) error {
+	observe := func(value func() int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
-			o.Observe(pick(counts()))
+			o.Observe(value())
 			return nil
 		}
 	}
 	return errors.Join(
-		t.builder.RegisterReceiverPushgatewayGroupsCallback(observe(func(c store.Counts) int64 { return int64(c.Groups) })),
-		t.builder.RegisterReceiverPushgatewayGroupSeriesCallback(observe(func(c store.Counts) int64 { return int64(c.Series) })),
-		t.builder.RegisterReceiverPushgatewayGroupSizeCallback(observe(func(c store.Counts) int64 { return c.Size + c.OwedSize })),
-		t.builder.RegisterReceiverPushgatewayOwedMarkersCallback(observe(func(c store.Counts) int64 { return int64(c.Owed) })),
+		t.builder.RegisterReceiverPushgatewayGroupsCallback(observe(func() int64 { return int64(s.Counts().Groups) })),
+		t.builder.RegisterReceiverPushgatewayGroupSeriesCallback(observe(func() int64 { return int64(s.Counts().Series) })),
+		t.builder.RegisterReceiverPushgatewayGroupSizeCallback(observe(func() int64 { c := s.Counts(); return c.Size + c.PendingSize })),
+		t.builder.RegisterReceiverPushgatewayPendingStaleMarkersCallback(observe(func() int64 { return int64(s.Counts().Pending) })),
+		t.builder.RegisterReceiverPushgatewayUnsentGroupsCallback(observe(func() int64 {
+			groups, _ := s.Waiting()
+			return int64(groups)
+		})),
+		t.builder.RegisterReceiverPushgatewayUnsentAgeCallback(func(_ context.Context, o metric.Float64Observer) error {
+			age := 0.0
+			if _, oldest := s.Waiting(); !oldest.IsZero() {
+				age = max(0, time.Since(oldest).Seconds())
+			}
+			o.Observe(age)
+			return nil
+		}),
+		t.builder.RegisterReceiverPushgatewayQuarantinedFamiliesCallback(observe(func() int64 { return int64(o.Quarantined()) })),
 	)
 }
 
-// forwarded counts what groups handed on, and logs a refusal, of which nobody else is told.
-func (t *telemetry) forwarded(ctx context.Context, cause string, err error) {
+// Called counts a call of the next consumer, as outbox.Observer has it. With groups nobody else is told of a refusal, so it is logged.
+func (t *telemetry) Called(ctx context.Context, points int, err error) {
 	outcome := outcomeAccepted
 	if err != nil {
 		refusal := refuseDownstream(err)
 		outcome = string(refusal.Reason)
-		if suppressed, ok := t.allowLog("forward "+outcome, time.Now()); ok {
-			t.logger.Warn("What groups hold was refused downstream and will be handed on again",
-				zap.String("cause", cause), zap.Error(refusal), zap.Int("refused_since_last_log", suppressed))
+		if suppressed, ok := t.allowLog("export "+outcome, time.Now()); ok && t.groups {
+			t.logger.Warn("The next consumer refused groups; they will be exported again",
+				zap.Error(refusal), zap.Int("refused_since_last_log", suppressed))
 		}
 	}
-	t.builder.ReceiverPushgatewayForwards.Add(ctx, 1, metric.WithAttributes(
-		attribute.String("cause", cause), attribute.String("outcome", outcome)))
+	t.builder.ReceiverPushgatewayExports.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
+	t.builder.ReceiverPushgatewayExportPoints.Record(ctx, int64(points))
 }
 
-// gaveUp logs that series were not ended, since downstream refused their markers for good until they had ended by themselves.
-func (t *telemetry) gaveUp(key groupingkey.Key, series int) {
-	if suppressed, ok := t.allowLog("gave up", time.Now()); ok {
-		t.logger.Warn("Stale markers of a group were refused for good for five minutes and are owed no longer",
-			zap.String("grouping_key", cut(key.String())), zap.Int("series", series), zap.Int("given_up_since_last_log", suppressed))
+// Quarantined logs once that a part of a group is refused again and again.
+func (t *telemetry) Quarantined(p *store.Part, err error) {
+	t.logger.Warn("A part of a group is refused while others are accepted; it is now tried by itself, once per republish interval", append(partFields(p),
+		zap.String("error", refuseDownstream(err).Error()))...)
+}
+
+// Accepted logs that a quarantined part is accepted again.
+func (t *telemetry) Accepted(p *store.Part) {
+	t.logger.Info("A part of a group that was refused is accepted again", partFields(p)...)
+}
+
+func partFields(p *store.Part) []zap.Field {
+	return []zap.Field{zap.String("grouping_key", cut(p.Key.String())), zap.String("part", p.Name()), zap.Int("series", p.Series)}
+}
+
+// expired counts and logs what an expiry removed.
+func (t *telemetry) expired(e store.Expired) {
+	t.builder.ReceiverPushgatewayExpiredGroups.Add(context.Background(), int64(len(e.Groups)))
+	if len(e.Groups) > 0 {
+		if suppressed, ok := t.allowLog("expired", time.Now()); ok {
+			t.logger.Info("Groups expired: groups::ttl has passed since their last push", zap.String("grouping_key", cut(e.Groups[0].String())),
+				zap.Int("groups", len(e.Groups)), zap.Int("expiries_since_last_log", suppressed))
+		}
+	}
+	if e.LapsedSeries > 0 {
+		if suppressed, ok := t.allowLog("lapsed", time.Now()); ok {
+			t.logger.Warn("Stale markers were not accepted within five minutes and are dropped; backends do not show their series any more",
+				zap.String("grouping_key", cut(e.Lapsed[0].String())), zap.Int("series", e.LapsedSeries), zap.Int("dropped_since_last_log", suppressed))
+		}
 	}
 }
 
-// republished records how long it took to hand on all groups once.
-func (t *telemetry) republished(ctx context.Context, took time.Duration) {
-	t.builder.ReceiverPushgatewayRepublishDuration.Record(ctx, took.Seconds())
-}
-
-// expired counts a group that was forgotten because its time was over.
-func (t *telemetry) expired(ctx context.Context) {
-	t.builder.ReceiverPushgatewayExpiredGroups.Add(ctx, 1)
-}
-
-// storageFailed counts a failure of the storage and logs it: each entry that is lost, and of the others one in a while.
+// storageFailed counts a failure of the storage and logs it: each record that is lost, and of the others one in a while.
 func (t *telemetry) storageFailed(operation string, err error) {
 	t.builder.ReceiverPushgatewayStorageErrors.Add(context.Background(), 1, metric.WithAttributes(
 		attribute.String("operation", operation)))

@@ -25,21 +25,24 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                metric.Meter
-	mu                                   sync.Mutex
-	registrations                        []metric.Registration
-	ReceiverPushgatewayExpiredGroups     metric.Int64Counter
-	ReceiverPushgatewayForwards          metric.Int64Counter
-	ReceiverPushgatewayGroupSeries       metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayGroupSize         metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayGroups            metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayInFlightSize      metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayOwedMarkers       metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayPushSeries        metric.Int64Histogram
-	ReceiverPushgatewayPushSize          metric.Int64Histogram
-	ReceiverPushgatewayPushes            metric.Int64Counter
-	ReceiverPushgatewayRepublishDuration metric.Float64Histogram
-	ReceiverPushgatewayStorageErrors     metric.Int64Counter
+	meter                                  metric.Meter
+	mu                                     sync.Mutex
+	registrations                          []metric.Registration
+	ReceiverPushgatewayExpiredGroups       metric.Int64Counter
+	ReceiverPushgatewayExportPoints        metric.Int64Histogram
+	ReceiverPushgatewayExports             metric.Int64Counter
+	ReceiverPushgatewayGroupSeries         metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayGroupSize           metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayGroups              metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayInFlightSize        metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayPendingStaleMarkers metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayPushSeries          metric.Int64Histogram
+	ReceiverPushgatewayPushSize            metric.Int64Histogram
+	ReceiverPushgatewayPushes              metric.Int64Counter
+	ReceiverPushgatewayQuarantinedFamilies metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayStorageErrors       metric.Int64Counter
+	ReceiverPushgatewayUnsentAge           metric.Float64ObservableGauge
+	ReceiverPushgatewayUnsentGroups        metric.Int64ObservableUpDownCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -113,12 +116,57 @@ func (builder *TelemetryBuilder) RegisterReceiverPushgatewayInFlightSizeCallback
 	return nil
 }
 
-// RegisterReceiverPushgatewayOwedMarkersCallback sets callback for observable ReceiverPushgatewayOwedMarkers metric.
-func (builder *TelemetryBuilder) RegisterReceiverPushgatewayOwedMarkersCallback(cb metric.Int64Callback) error {
+// RegisterReceiverPushgatewayPendingStaleMarkersCallback sets callback for observable ReceiverPushgatewayPendingStaleMarkers metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayPendingStaleMarkersCallback(cb metric.Int64Callback) error {
 	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
-		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayOwedMarkers, obs: o})
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayPendingStaleMarkers, obs: o})
 		return nil
-	}, builder.ReceiverPushgatewayOwedMarkers)
+	}, builder.ReceiverPushgatewayPendingStaleMarkers)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverPushgatewayQuarantinedFamiliesCallback sets callback for observable ReceiverPushgatewayQuarantinedFamilies metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayQuarantinedFamiliesCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayQuarantinedFamilies, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayQuarantinedFamilies)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverPushgatewayUnsentAgeCallback sets callback for observable ReceiverPushgatewayUnsentAge metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayUnsentAgeCallback(cb metric.Float64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerFloat64{inst: builder.ReceiverPushgatewayUnsentAge, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayUnsentAge)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
+}
+
+// RegisterReceiverPushgatewayUnsentGroupsCallback sets callback for observable ReceiverPushgatewayUnsentGroups metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayUnsentGroupsCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayUnsentGroups, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayUnsentGroups)
 	if err != nil {
 		return err
 	}
@@ -136,6 +184,16 @@ type observerInt64 struct {
 
 func (oi *observerInt64) Observe(value int64, opts ...metric.ObserveOption) {
 	oi.obs.ObserveInt64(oi.inst, value, opts...)
+}
+
+type observerFloat64 struct {
+	embedded.Float64Observer
+	inst metric.Float64Observable
+	obs  metric.Observer
+}
+
+func (oi *observerFloat64) Observe(value float64, opts ...metric.ObserveOption) {
+	oi.obs.ObserveFloat64(oi.inst, value, opts...)
 }
 
 // Shutdown unregister all registered callbacks for async instruments.
@@ -162,10 +220,17 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{group}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ReceiverPushgatewayForwards, err = builder.meter.Int64Counter(
-		"otelcol_receiver_pushgateway_forwards",
-		metric.WithDescription("What groups handed to the next consumer, by why it was and by what became of it. [Alpha]"),
-		metric.WithUnit("{forward}"),
+	builder.ReceiverPushgatewayExportPoints, err = builder.meter.Int64Histogram(
+		"otelcol_receiver_pushgateway_export_points",
+		metric.WithDescription("Data points of each call of the next consumer. [Alpha]"),
+		metric.WithUnit("{datapoint}"),
+		metric.WithExplicitBucketBoundaries([]float64{1, 10, 100, 1000, 10000, 100000, 1e+06}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayExports, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_exports",
+		metric.WithDescription("Calls of the next consumer, by their outcome. A call has one push, or those that waited for the calls before, or due groups. [Alpha]"),
+		metric.WithUnit("{call}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayGroupSeries, err = builder.meter.Int64ObservableUpDownCounter(
@@ -192,9 +257,9 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ReceiverPushgatewayOwedMarkers, err = builder.meter.Int64ObservableUpDownCounter(
-		"otelcol_receiver_pushgateway_owed_markers",
-		metric.WithDescription("Series that have ended and whose stale markers have not been accepted downstream yet. [Alpha]"),
+	builder.ReceiverPushgatewayPendingStaleMarkers, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_pending_stale_markers",
+		metric.WithDescription("Series that ended and whose stale marker the next consumer has not accepted yet. [Alpha]"),
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
@@ -218,17 +283,28 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithUnit("{push}"),
 	)
 	errs = errors.Join(errs, err)
-	builder.ReceiverPushgatewayRepublishDuration, err = builder.meter.Float64Histogram(
-		"otelcol_receiver_pushgateway_republish_duration",
-		metric.WithDescription("Time that handing on all groups once took, without the pauses between them. [Alpha]"),
-		metric.WithUnit("s"),
-		metric.WithExplicitBucketBoundaries([]float64{0.001, 0.01, 0.1, 1, 10, 60, 240}...),
+	builder.ReceiverPushgatewayQuarantinedFamilies, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_quarantined_families",
+		metric.WithDescription("Families of groups that the next consumer refuses again and again while it accepts others. Each is tried once per republish interval. [Alpha]"),
+		metric.WithUnit("{family}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayStorageErrors, err = builder.meter.Int64Counter(
 		"otelcol_receiver_pushgateway_storage_errors",
 		metric.WithDescription("Failures of the storage of groups. [Alpha]"),
 		metric.WithUnit("{error}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayUnsentAge, err = builder.meter.Float64ObservableGauge(
+		"otelcol_receiver_pushgateway_unsent_age",
+		metric.WithDescription("Age of the oldest change of a group that the next consumer has not accepted yet; 0 if it has accepted all. [Alpha]"),
+		metric.WithUnit("s"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayUnsentGroups, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_unsent_groups",
+		metric.WithDescription("Groups with changes that the next consumer has not accepted yet. [Alpha]"),
+		metric.WithUnit("{group}"),
 	)
 	errs = errors.Join(errs, err)
 	return &builder, errs

@@ -37,18 +37,33 @@ func AssertEqualReceiverPushgatewayExpiredGroups(t *testing.T, tt *componenttest
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
-func AssertEqualReceiverPushgatewayForwards(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+func AssertEqualReceiverPushgatewayExportPoints(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.HistogramDataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
-		Name:        "otelcol_receiver_pushgateway_forwards",
-		Description: "What groups handed to the next consumer, by why it was and by what became of it. [Alpha]",
-		Unit:        "{forward}",
+		Name:        "otelcol_receiver_pushgateway_export_points",
+		Description: "Data points of each call of the next consumer. [Alpha]",
+		Unit:        "{datapoint}",
+		Data: metricdata.Histogram[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_receiver_pushgateway_export_points")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualReceiverPushgatewayExports(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_receiver_pushgateway_exports",
+		Description: "Calls of the next consumer, by their outcome. A call has one push, or those that waited for the calls before, or due groups. [Alpha]",
+		Unit:        "{call}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
 			IsMonotonic: true,
 			DataPoints:  dps,
 		},
 	}
-	got, err := tt.GetMetric("otelcol_receiver_pushgateway_forwards")
+	got, err := tt.GetMetric("otelcol_receiver_pushgateway_exports")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -117,10 +132,10 @@ func AssertEqualReceiverPushgatewayInFlightSize(t *testing.T, tt *componenttest.
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
-func AssertEqualReceiverPushgatewayOwedMarkers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+func AssertEqualReceiverPushgatewayPendingStaleMarkers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
-		Name:        "otelcol_receiver_pushgateway_owed_markers",
-		Description: "Series that have ended and whose stale markers have not been accepted downstream yet. [Alpha]",
+		Name:        "otelcol_receiver_pushgateway_pending_stale_markers",
+		Description: "Series that ended and whose stale marker the next consumer has not accepted yet. [Alpha]",
 		Unit:        "{series}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -128,7 +143,7 @@ func AssertEqualReceiverPushgatewayOwedMarkers(t *testing.T, tt *componenttest.T
 			DataPoints:  dps,
 		},
 	}
-	got, err := tt.GetMetric("otelcol_receiver_pushgateway_owed_markers")
+	got, err := tt.GetMetric("otelcol_receiver_pushgateway_pending_stale_markers")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -179,17 +194,18 @@ func AssertEqualReceiverPushgatewayPushes(t *testing.T, tt *componenttest.Teleme
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
 
-func AssertEqualReceiverPushgatewayRepublishDuration(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.HistogramDataPoint[float64], opts ...metricdatatest.Option) {
+func AssertEqualReceiverPushgatewayQuarantinedFamilies(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
-		Name:        "otelcol_receiver_pushgateway_republish_duration",
-		Description: "Time that handing on all groups once took, without the pauses between them. [Alpha]",
-		Unit:        "s",
-		Data: metricdata.Histogram[float64]{
+		Name:        "otelcol_receiver_pushgateway_quarantined_families",
+		Description: "Families of groups that the next consumer refuses again and again while it accepts others. Each is tried once per republish interval. [Alpha]",
+		Unit:        "{family}",
+		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: false,
 			DataPoints:  dps,
 		},
 	}
-	got, err := tt.GetMetric("otelcol_receiver_pushgateway_republish_duration")
+	got, err := tt.GetMetric("otelcol_receiver_pushgateway_quarantined_families")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }
@@ -206,6 +222,36 @@ func AssertEqualReceiverPushgatewayStorageErrors(t *testing.T, tt *componenttest
 		},
 	}
 	got, err := tt.GetMetric("otelcol_receiver_pushgateway_storage_errors")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualReceiverPushgatewayUnsentAge(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[float64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_receiver_pushgateway_unsent_age",
+		Description: "Age of the oldest change of a group that the next consumer has not accepted yet; 0 if it has accepted all. [Alpha]",
+		Unit:        "s",
+		Data: metricdata.Gauge[float64]{
+			DataPoints: dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_receiver_pushgateway_unsent_age")
+	require.NoError(t, err)
+	metricdatatest.AssertEqual(t, want, got, opts...)
+}
+
+func AssertEqualReceiverPushgatewayUnsentGroups(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
+	want := metricdata.Metrics{
+		Name:        "otelcol_receiver_pushgateway_unsent_groups",
+		Description: "Groups with changes that the next consumer has not accepted yet. [Alpha]",
+		Unit:        "{group}",
+		Data: metricdata.Sum[int64]{
+			Temporality: metricdata.CumulativeTemporality,
+			IsMonotonic: false,
+			DataPoints:  dps,
+		},
+	}
+	got, err := tt.GetMetric("otelcol_receiver_pushgateway_unsent_groups")
 	require.NoError(t, err)
 	metricdatatest.AssertEqual(t, want, got, opts...)
 }

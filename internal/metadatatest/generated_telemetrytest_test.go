@@ -36,21 +36,36 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
-	require.NoError(t, tb.RegisterReceiverPushgatewayOwedMarkersCallback(func(_ context.Context, observer metric.Int64Observer) error {
+	require.NoError(t, tb.RegisterReceiverPushgatewayPendingStaleMarkersCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterReceiverPushgatewayQuarantinedFamiliesCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterReceiverPushgatewayUnsentAgeCallback(func(_ context.Context, observer metric.Float64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
+	require.NoError(t, tb.RegisterReceiverPushgatewayUnsentGroupsCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
 	}))
 	tb.ReceiverPushgatewayExpiredGroups.Add(context.Background(), 1)
-	tb.ReceiverPushgatewayForwards.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayExportPoints.Record(context.Background(), 1)
+	tb.ReceiverPushgatewayExports.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayPushSeries.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayPushSize.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayPushes.Add(context.Background(), 1)
-	tb.ReceiverPushgatewayRepublishDuration.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayStorageErrors.Add(context.Background(), 1)
 	AssertEqualReceiverPushgatewayExpiredGroups(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
-	AssertEqualReceiverPushgatewayForwards(t, testTel,
+	AssertEqualReceiverPushgatewayExportPoints(t, testTel,
+		[]metricdata.HistogramDataPoint[int64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayExports(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayGroupSeries(t, testTel,
@@ -65,7 +80,7 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualReceiverPushgatewayInFlightSize(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
-	AssertEqualReceiverPushgatewayOwedMarkers(t, testTel,
+	AssertEqualReceiverPushgatewayPendingStaleMarkers(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayPushSeries(t, testTel,
@@ -77,10 +92,16 @@ func TestSetupTelemetry(t *testing.T) {
 	AssertEqualReceiverPushgatewayPushes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
-	AssertEqualReceiverPushgatewayRepublishDuration(t, testTel,
-		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
+	AssertEqualReceiverPushgatewayQuarantinedFamilies(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayStorageErrors(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayUnsentAge(t, testTel,
+		[]metricdata.DataPoint[float64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayUnsentGroups(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 

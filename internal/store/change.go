@@ -4,9 +4,11 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
@@ -15,38 +17,48 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
-// Push makes the families part of the group, to which they belong from then on: instead of all others if replace is set
-// (PUT), otherwise instead of those of the same names (POST) and of the emptied names, which differ. The error is a
-// *ConflictError, a *LimitError or a *StorageError.
+// Push adds the families to the group. If replace is set (PUT), they replace all families of the group, otherwise (POST)
+// those of the same names and those of the emptied names, which differ. The error is a *ConflictError, a *LimitError, a
+// *StorageError or ErrBusy.
 func (s *Store) Push(
 	ctx context.Context, key groupingkey.Key, families []*Family, replace bool, at time.Time, emptied ...string,
 ) error {
-	c := s.begin(key)
+	g, err := s.lock(ctx, key, true)
+	if err != nil {
+		return err
+	}
+	defer g.unlock()
+	c := newChange(g)
 	c.add, c.pushed, c.since = families, at, at
 	for _, f := range families {
 		f.PushTime = at
-		if old := c.group.families[f.Name]; old != nil && !replace {
+		if old := g.families[f.Name]; old != nil && !replace {
 			c.drop = append(c.drop, old)
 		}
 	}
 	for _, name := range emptied {
-		if old := c.group.families[name]; old != nil {
+		if old := g.families[name]; old != nil {
 			c.drop = append(c.drop, old)
 		}
 	}
 	if replace {
-		c.drop = slices.Collect(maps.Values(c.group.families))
+		c.drop = slices.Collect(maps.Values(g.families))
 	} else if err := c.collide(); err != nil {
-		s.tidy(c.group)
+		s.removeIfEmpty(g)
 		return err
 	}
 	return s.apply(ctx, c)
 }
 
-// Fail notes that a push to the group failed. It makes the group if there is none, as a Pushgateway does; one that was never
-// pushed to successfully lives since its last failure. The error is one of Push's.
+// Fail notes that a push to the group failed. It makes the group if there is none, as a Pushgateway does. A group without a successful
+// push lives since its last failure. The error is one of Push's.
 func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) error {
-	c := s.begin(key)
+	g, err := s.lock(ctx, key, true)
+	if err != nil {
+		return err
+	}
+	defer g.unlock()
+	c := newChange(g)
 	c.failed = at
 	if c.pushed.IsZero() {
 		c.since = at
@@ -54,93 +66,159 @@ func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) err
 	return s.apply(ctx, c)
 }
 
-// Delete forgets the group, and tells whether there was one. Its series are owed markers from then on. The error is a
-// *StorageError.
-func (s *Store) Delete(ctx context.Context, key groupingkey.Key) (bool, error) {
-	if g := s.find(key); g == nil || !g.alive {
-		return false, nil
-	}
-	c := s.begin(key)
-	c.die, c.drop = true, slices.Collect(maps.Values(c.group.families))
-	c.pushed, c.failed = time.Time{}, time.Time{}
-	return true, s.apply(ctx, c)
+// Delete removes the group, if there is one. The error is a *StorageError or ErrBusy.
+func (s *Store) Delete(ctx context.Context, key groupingkey.Key) error {
+	return s.deleteIf(ctx, key, func(*group) bool { return true })
 }
 
-// change is what happens to one group at once.
+func (s *Store) deleteIf(ctx context.Context, key groupingkey.Key, condition func(*group) bool) error {
+	g, err := s.lock(ctx, key, false)
+	if g == nil || err != nil {
+		return err
+	}
+	defer g.unlock()
+	if !g.alive || !condition(g) {
+		return nil
+	}
+	c := newChange(g)
+	c.die, c.drop = true, slices.Collect(maps.Values(g.families))
+	c.pushed, c.failed = time.Time{}, time.Time{}
+	return s.apply(ctx, c)
+}
+
+// changesAtOnce is how many groups a wipe or an expiry changes concurrently, so that they are written together.
+const changesAtOnce = 64
+
+// Wipe removes all groups that there are now. The error is one of Delete's; some groups are removed then.
+func (s *Store) Wipe(ctx context.Context) error {
+	var keys []groupingkey.Key
+	for snapshot := range s.Snapshots() {
+		keys = append(keys, snapshot.Key)
+	}
+	return eachOf(keys, func(key groupingkey.Key) error { return s.Delete(ctx, key) })
+}
+
+// eachOf calls do for each of all, concurrently, until one call fails. It returns the first error.
+func eachOf[E any](all []E, do func(E) error) (failed error) {
+	var mu sync.Mutex
+	next := func() (E, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		var none E
+		if len(all) == 0 || failed != nil {
+			return none, false
+		}
+		first := all[0]
+		all = all[1:]
+		return first, true
+	}
+	var working sync.WaitGroup
+	for range min(changesAtOnce, len(all)) {
+		working.Go(func() {
+			for e, ok := next(); ok; e, ok = next() {
+				if err := do(e); err != nil {
+					mu.Lock()
+					failed = cmp.Or(failed, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	working.Wait()
+	return failed
+}
+
+// change is what happens to one group at once. The group is locked.
 type change struct {
 	group  *group
-	create bool // the group begins to live
-	die    bool // it ends
+	create bool // A reader sees the group from now on,
+	die    bool // or no longer.
 	drop   []*Family
 	add    []*Family
+	acked  []*markers // pending no longer
 	pushed time.Time
 	failed time.Time
 	since  time.Time // when the life of the group begins anew; zero if it does not
 
-	before   map[series.Hash]bool // series of what is dropped, and whether they are gone
-	gone     []series.Hash
-	fresh    []series.Hash // series that nobody held before
-	revived  map[series.Hash]bool
-	times    content    // of the group afterwards
-	paid     []*content // owed no longer
-	incurred []*content // owed from now on
-	counts   Counts     // by how much they change
+	outgoing []*content // what is dropped and not replaced by the same series
+	incoming []*content // what is added and was not there with the same series
+
+	before  map[series.Hash]bool // series of what is dropped, and whether they end
+	revived map[series.Hash]bool // pending series that are added again
+	added   []series.Hash        // series that no group had before
+	taken   []takeover
+	ended   []series.Hash // series that end without a marker
+	times   content       // of a group that is created
+	markers []*markers
+	counts  Counts // by how much they change
 }
 
-// begin prepares a change that changes nothing yet. The group is entered for the first of its changes.
-func (s *Store) begin(key groupingkey.Key) *change {
-	p := path(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g := s.groups[p]
-	if g == nil {
-		g = &group{key: key.Clone(), path: p, number: s.number(), id: newID(), families: map[string]*Family{}}
-		s.groups[p], s.numbers[g.number] = g, g
-	}
-	return &change{group: g, create: !g.alive, pushed: g.pushed, failed: g.failed, times: g.times}
+// takeover is a series that another group had a pending marker for.
+type takeover struct {
+	series series.Hash
+	from   *group
 }
 
-// number finds a free number.
-func (s *Store) number() int {
-	if last := len(s.vacant) - 1; last >= 0 {
-		n := s.vacant[last]
-		s.vacant = s.vacant[:last]
-		return n
-	}
-	s.numbers = append(s.numbers, nil)
-	return len(s.numbers) - 1
+func newChange(g *group) *change {
+	return &change{group: g, create: !g.alive, pushed: g.pushed, failed: g.failed}
 }
 
 // apply carries the change out, or leaves everything as it was.
 func (s *Store) apply(ctx context.Context, c *change) error {
-	defer s.tidy(c.group)
+	defer s.removeIfEmpty(c.group)
 	s.compare(c)
-	err := s.claim(c)
-	if err != nil {
+	if err := s.reserve(c); err != nil {
+		s.abandon(c)
 		return err
 	}
-	err = s.mark(c)
+	err := s.end(c)
 	if err == nil {
 		err = s.write(ctx, c)
 	}
 	if err != nil {
-		s.unclaim(c)
+		s.unreserve(c)
 		return err
 	}
-	s.show(c)
+	s.publish(c)
 	return nil
 }
 
-// compare finds the series that come and go. Families that come again with the same series, as most do, are passed over.
+// compare finds the series that come and go. Families that are replaced by the same series, as most are, are passed over.
 func (s *Store) compare(c *change) {
+	g := c.group
 	if c.create {
-		c.times = s.timesOf(c.group.key)
+		c.times = s.timesOf(g.key)
 	}
+	c.outgoing, c.incoming = c.findOutgoing(), c.findIncoming()
 	c.before = make(map[series.Hash]bool)
-	for _, f := range c.outgoing() {
-		for _, h := range f.series {
+	for _, content := range c.outgoing {
+		for _, h := range content.series {
 			c.before[h] = true
 		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, old := range c.outgoing {
+		if old.exported.IsZero() {
+			if g.dropping == nil {
+				g.dropping = make(map[*content]bool)
+			}
+			g.dropping[old] = true
+		}
+	}
+}
+
+// abandon lets claims have again what the change would have dropped.
+func (s *Store) abandon(c *change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := c.group
+	g.mu.Lock()
+	dropping := len(g.dropping) > 0
+	g.dropping = nil
+	g.mu.Unlock()
+	if dropping && g.claim == nil {
+		s.place(g)
 	}
 }
 
@@ -149,8 +227,7 @@ func (s *Store) timesOf(key groupingkey.Key) content {
 	return content{series: series.Append(nil, s.pushTimes(key, time.Time{}, time.Time{}), s.options.Scope), slot: noSlot}
 }
 
-// outgoing is what is dropped and does not come again as it was.
-func (c *change) outgoing() []*content {
+func (c *change) findOutgoing() []*content {
 	again := make(map[string]bool, len(c.add))
 	for _, f := range c.add {
 		old := c.group.families[f.Name]
@@ -168,8 +245,7 @@ func (c *change) outgoing() []*content {
 	return contents
 }
 
-// incoming is what comes and was not there as it is.
-func (c *change) incoming() []*content {
+func (c *change) findIncoming() []*content {
 	var contents []*content
 	for _, f := range c.add {
 		if old := c.group.families[f.Name]; old == nil || !slices.Equal(old.series, f.series) {
@@ -182,27 +258,26 @@ func (c *change) incoming() []*content {
 	return contents
 }
 
-// mark takes back the markers of what has come again, and makes those of what is gone, which come last.
-func (s *Store) mark(c *change) error {
-	if len(c.revived) > 0 {
-		if err := s.takeBack(c); err != nil {
-			return err
-		}
-	}
-	if len(c.gone) == 0 {
+// end makes the markers of the series that end and were exported.
+func (s *Store) end(c *change) error {
+	if len(c.before) == 0 {
 		return nil
 	}
-	return s.incur(c, c.outgoing(), func(h series.Hash) bool { return c.before[h] })
+	var exported []*content
+	for _, content := range c.outgoing {
+		if c.group.isDropping(content) {
+			continue
+		}
+		exported = append(exported, content)
+	}
+	return s.newMarkers(c, exported, func(h series.Hash) bool { return c.before[h] })
 }
 
-// takeBack takes back the markers of series that have come again.
-func (s *Store) takeBack(c *change) error {
-	for _, owed := range c.group.owed {
-		if slices.ContainsFunc(owed.series, func(h series.Hash) bool { return c.revived[h] }) {
-			c.paid = append(c.paid, owed)
-		}
-	}
-	return s.incur(c, c.paid, func(h series.Hash) bool { return !c.revived[h] })
+// isDropping tells whether the change in progress drops the content without a marker.
+func (g *group) isDropping(c *content) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.dropping[c]
 }
 
 // metricsOf decodes a content of the change. Push times are made, since they are not held encoded.
@@ -213,91 +288,87 @@ func (s *Store) metricsOf(c *change, content *content) pmetric.Metrics {
 	return content.Metrics()
 }
 
-// incur notes that the group owes the markers of those series of contents that are gone. However many these are, only one
-// content is decoded at a time, and a later change decodes no more than the markers that it takes back.
-func (s *Store) incur(c *change, contents []*content, gone func(series.Hash) bool) error {
-	decoded := func(yield func(pmetric.Metrics) bool) {
-		for _, content := range contents {
-			if !yield(s.metricsOf(c, content)) {
-				return
-			}
-		}
+// publish makes the change visible, and due.
+func (s *Store) publish(c *change) {
+	now, g := s.options.Now(), c.group
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.add(c.counts.decrease())
+	for _, t := range c.taken {
+		s.takeOver(g, t)
 	}
-	for markers := range series.Markers(decoded, s.options.Scope, gone, EnoughMarkers) {
-		owed, err := s.encode(markers, markers)
-		if err != nil {
-			return &StorageError{err}
-		}
-		c.incurred = append(c.incurred, &owed)
+	for _, h := range c.ended {
+		delete(s.series, h)
 	}
-	return nil
+	g.reviving = nil
+	if c.die {
+		s.removeExpiry(g)
+	} else if !c.since.IsZero() {
+		s.touch(g, c.since)
+	}
+	s.publishGroup(c, now)
+	if len(c.acked) == 0 { // An acknowledgement leaves nothing to export.
+		s.enqueue(g, now)
+	}
 }
 
-// show makes the change visible.
-func (s *Store) show(c *change) {
+// publishGroup changes what readers and claims see of the group. Store.mu is held.
+func (s *Store) publishGroup(c *change, now time.Time) {
 	g := c.group
-	s.mu.Lock()
-	fall := c.counts.fall()
-	fall.OwedSize = c.owedSize()
-	s.add(fall)
-	if c.die {
-		s.die(g)
-	} else if !c.since.IsZero() {
-		s.live(g, c.since)
-	}
-	s.mu.Unlock()
-
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	exported := c.inherit(now)
 	for _, f := range c.drop {
+		s.dropFirst(f)
+		delete(g.unsent, f)
 		delete(g.families, f.Name)
 	}
 	for _, f := range c.add {
 		g.families[f.Name] = f
+		if g.unsent == nil {
+			g.unsent = make(map[*Family]struct{}, len(c.add))
+		}
+		g.unsent[f] = struct{}{}
 	}
-	g.owed = c.owing()
-	for _, owed := range c.paid {
-		delete(g.refused, owed)
-		for _, h := range owed.series {
-			delete(g.ending, h)
+	s.counts.Pending -= len(c.revived)
+	for h := range c.revived {
+		delete(g.ending, h)
+	}
+	s.dropMarkers(g, c.acked)
+	for _, m := range c.markers {
+		m.lapsed = exported.Add(lookback)
+		s.addMarkers(m)
+	}
+	if c.create {
+		g.times = c.times
+	}
+	if c.create || !c.pushed.Equal(g.pushed) || !c.failed.Equal(g.failed) {
+		g.timesSent = false
+	}
+	g.alive = !c.die && (c.create || g.alive)
+	g.pushed, g.failed, g.dropping = c.pushed, c.failed, nil
+}
+
+// inherit notes when values of the added series were last exported, before they were added. It returns the latest time of what is dropped.
+// The group's mu is held.
+func (c *change) inherit(now time.Time) (dropped time.Time) {
+	for _, f := range c.drop {
+		dropped = later(dropped, f.exported)
+	}
+	if c.die {
+		dropped = later(dropped, c.group.times.exported)
+	}
+	latest := dropped
+	if len(c.revived)+len(c.taken) > 0 {
+		latest = now
+	}
+	for _, added := range c.incoming {
+		added.exported = latest
+	}
+	for _, f := range c.add {
+		if old := c.group.families[f.Name]; old != nil && f.exported.IsZero() {
+			f.exported = old.exported
 		}
 	}
-	for _, owed := range c.incurred {
-		g.owe(owed)
-	}
-	g.alive, g.pushed, g.failed, g.times = !c.die && (c.create || g.alive), c.pushed, c.failed, c.times
-}
-
-// owedSize is by how many bytes what the group owes becomes larger.
-func (c *change) owedSize() (size int64) {
-	for _, owed := range c.incurred {
-		size += owed.size()
-	}
-	for _, owed := range c.paid {
-		size -= owed.size()
-	}
-	return size
-}
-
-// owing is what the group owes afterwards.
-func (c *change) owing() []*content {
-	owed := c.group.owed
-	if len(c.paid) > 0 {
-		paid := make(map[*content]bool, len(c.paid))
-		for _, o := range c.paid {
-			paid[o] = true
-		}
-		owed = slices.DeleteFunc(slices.Clone(owed), func(o *content) bool { return paid[o] })
-	}
-	return append(owed, c.incurred...) // Behind what anybody reads.
-}
-
-// owe notes the series of a content that is owed. The group's lock is held, or nobody else has the group yet.
-func (g *group) owe(owed *content) {
-	if len(g.ending) == 0 {
-		g.ending = make(map[series.Hash]bool, len(owed.series)) // Maps do not shrink.
-	}
-	for _, h := range owed.series {
-		g.ending[h] = true
-	}
+	return dropped
 }

@@ -84,18 +84,22 @@ func requireRest(t *testing.T, key string, whole, got state) {
 		return
 	}
 	group := "/metrics/job/" + string("abc"[numberOf(key)[0]-'0'])
-	for path, want := range whole {
-		if path != group {
-			require.Equal(t, want, got[path])
-		}
+	damaged, rest := whole.Groups[group], whole
+	rest.Groups, rest.Pending = maps.Clone(whole.Groups), maps.Clone(whole.Pending)
+	left, pending := got.Groups[group], got.Pending[group]
+	for _, s := range []state{rest, got} {
+		delete(s.Groups, group)
+		delete(s.Pending, group)
 	}
-	if strings.Count(key, "/") == 1 || !whole[group].Alive {
-		require.NotContains(t, got, group)
+	require.Equal(t, rest, got)
+	if strings.Count(key, "/") == 1 || damaged.Pushed == 0 {
+		require.Zero(t, left)
+		require.Empty(t, pending)
 		return
 	}
-	lost := len(whole[group].Families) + min(1, len(whole[group].Owed)) - len(got[group].Families) - min(1, len(got[group].Owed))
+	lost := len(damaged.Families) - len(left.Families) + min(1, len(whole.Pending[group])) - min(1, len(pending))
 	require.Equal(t, 1, lost, "one content of the group")
-	require.Subset(t, whole[group].Families, got[group].Families)
+	require.Subset(t, damaged.Families, left.Families)
 }
 
 // TestMissing has each record go. A group that is gone cannot be told from one that never was.
@@ -165,7 +169,7 @@ func TestUnreadableFamiliesKeepTheirRecords(t *testing.T) {
 	whole := reopened(t, c.crashed())
 	c.unreadable = map[string]bool{store.SlotName(1, 0): true}
 	s, _ := restored(t, c)
-	c.fault = failing(2, before)
+	c.fault = failing(1, before)
 	require.Error(t, do(t, s, 100, "POST job/b new"))
 	c.unreadable, c.fault = nil, nil
 	assert.Equal(t, whole, reopened(t, c.crashed()))
@@ -188,7 +192,9 @@ func TestNewestGroupOfAKey(t *testing.T) {
 	assert.Equal(t, []string{"corrupt pushgateway/1: corrupt: its group is there twice, and this is the older one"}, failed.all)
 	require.NoError(t, do(t, s, 101, "DELETE job/b"))
 	require.NoError(t, do(t, s, 102, "SETTLE job/b"))
-	assert.NotContains(t, reopened(t, c.crashed()), "/metrics/job/b", "the older one does not come back")
+	again := reopened(t, c.crashed())
+	assert.NotContains(t, again.Groups, "/metrics/job/b", "the older one does not come back")
+	assert.NotContains(t, again.Pending, "/metrics/job/b")
 }
 
 // TestSeriesTwice has a family that could not be read once, and whose series went to another group meanwhile.
@@ -213,10 +219,8 @@ func TestSeriesTwice(t *testing.T) {
 
 	s, failed := restored(t, c)
 	assert.Equal(t, []string{"job/a lives q", "job/a/x/1 lives p", "job/b lives", "job/b/x/1 lives r"}, shown(t, s))
-	assert.Len(t, failed.all, 2)
-	for _, failure := range failed.all {
-		assert.Contains(t, failure, "some of its series are held elsewhere")
-	}
+	require.Len(t, failed.all, 1, "a marker may have been dropped since its series was taken over")
+	assert.Contains(t, failed.all[0], "some of its series are held elsewhere")
 }
 
 // lostNumbers are ways in which the record of where groups end can be of no use.
@@ -269,7 +273,8 @@ func onlyHigh(t *testing.T) *client {
 func TestLostNumbersOfHighGroups(t *testing.T) {
 	t.Parallel()
 	want := reopened(t, onlyHigh(t).records)
-	require.Len(t, want, 3)
+	require.Len(t, want.Groups, 2)
+	require.Len(t, want.Pending, 2)
 	for name, client := range map[string]func(*client) storage.Client{
 		"blindly":                 func(c *client) storage.Client { return c },
 		"with a list":             func(c *client) storage.Client { return walker{c} },
@@ -314,7 +319,7 @@ func TestNumbersThatCannotBeReadForNow(t *testing.T) {
 		defer cancel()
 		o := options()
 		o.Client, o.StorageFailed = c, failed.report
-		require.ErrorIs(t, store.New(o).Restore(ctx), context.DeadlineExceeded, "the receiver is shut down")
+		require.ErrorIs(t, newStore(o).Restore(ctx), context.DeadlineExceeded, "the receiver is shut down")
 	})
 }
 
@@ -325,7 +330,7 @@ func TestReadOneByOne(t *testing.T) {
 	want := reopened(t, c.crashed())
 	o, failed := options(), &failures{}
 	o.Client, o.StorageFailed = oneByOne{c}, failed.report
-	s := store.New(o)
+	s := newStore(o)
 	require.NoError(t, s.Restore(t.Context()))
 	assert.Empty(t, failed.all)
 	assert.Equal(t, want, stateOf(t, s))
@@ -355,7 +360,7 @@ func TestRestoreEndsWithItsContext(t *testing.T) {
 	}
 	o := options()
 	o.Client, o.StorageFailed = c, failed.report
-	s := store.New(o)
+	s := newStore(o)
 	require.ErrorIs(t, s.Restore(ctx), context.Canceled)
 	assert.Empty(t, failed.all)
 	assert.Empty(t, slices.Collect(s.Snapshots()))

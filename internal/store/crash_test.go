@@ -8,26 +8,28 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/pdata/pmetric"
 
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
-
-type changeFunc = func(testing.TB, *store.Store) error
 
 // trial is a store on a storage that fails now and then, and what has happened to it.
 type trial struct {
 	c      *client
-	s      *store.Store
+	s      *testStore
 	failed *failures
 	// acknowledged are the changes that were, in order.
-	acknowledged []changeFunc
-	// doubtful are states that the storage may have taken although the change was refused. It may have them until the next
+	acknowledged []randomStep
+	// doubtful are groups that the storage may have taken although the change was refused. It may have them until the next
 	// change is acknowledged.
-	doubtful []state
+	doubtful []map[string]groupState
 	crashes  []map[string][]byte // what the storage had at each moment of the last change
 }
 
@@ -48,51 +50,95 @@ func (tr *trial) restart(t *testing.T, records map[string][]byte) {
 }
 
 // replayed is what the acknowledged changes and one more lead to.
-func (tr *trial) replayed(t *testing.T, change changeFunc) state {
+func (tr *trial) replayed(t *testing.T, step randomStep) map[string]groupState {
 	t.Helper()
-	s := store.New(options())
+	s := newStore(options())
 	for _, earlier := range tr.acknowledged {
-		require.NoError(t, earlier(t, s))
+		require.NoError(t, earlier.do(t, s))
 	}
-	_ = change(t, s)
-	return stateOf(t, s)
+	_ = step.do(t, s)
+	return stateOf(t, s).Groups
 }
 
-// attempt makes a change, and holds what a crash would leave at each moment of it to the states before and after.
-func (tr *trial) attempt(t *testing.T, change changeFunc) {
-	t.Helper()
-	before, after := stateOf(t, tr.s), tr.replayed(t, change)
-	counts := tr.s.Counts()
-	tr.crashes, tr.failed.all = nil, nil
-	err := change(t, tr.s)
-	now := stateOf(t, tr.s)
-	if err == nil {
-		tr.acknowledged = append(tr.acknowledged, change)
-		require.Equal(t, after, now)
-	} else {
-		require.Equal(t, before, now)
-		require.Equal(t, counts, tr.s.Counts())
+// series are those that a backend shows unless their markers are exported.
+func (s state) series(tb testing.TB) map[series.Hash]bool {
+	tb.Helper()
+	all := s.pending()
+	for _, g := range s.Groups {
+		for _, h := range g.Times {
+			all[h] = true
+		}
+		for _, family := range g.Families {
+			_, text, _ := strings.Cut(family, "{")
+			md, err := new(pmetric.JSONUnmarshaler).UnmarshalMetrics([]byte("{" + text))
+			require.NoError(tb, err)
+			for _, h := range sortedSeries(md) {
+				all[h] = true
+			}
+		}
 	}
-	possible := append([]state{before, after}, tr.doubtful...)
+	return all
+}
+
+// attempt makes a change, and holds what a crash would leave at each moment of it to the groups before and after. No series is
+// forgotten but those whose markers were exported.
+func (tr *trial) attempt(t *testing.T, step randomStep) {
+	t.Helper()
+	before, after := stateOf(t, tr.s), tr.replayed(t, step)
+	tr.crashes, tr.failed.all = nil, nil
+	err := step.do(t, tr.s)
+	now := stateOf(t, tr.s)
+	switch {
+	case err == nil:
+		tr.acknowledged = append(tr.acknowledged, step)
+		require.Equal(t, after, now.Groups)
+	case step.settles == "":
+		require.Equal(t, before, now)
+	default:
+		require.Equal(t, before.Groups, now.Groups)
+	}
+	kept := before.series(t)
+	for _, h := range before.Pending[path(t, step.settles)] {
+		delete(kept, h)
+	}
+	requireKept(t, kept, now)
+	possible := append([]map[string]groupState{before.Groups, after}, tr.doubtful...)
 	for _, records := range tr.crashes {
-		require.Contains(t, possible, reopened(t, records))
+		crashed := reopened(t, records)
+		require.Contains(t, possible, crashed.Groups)
+		requireKept(t, kept, crashed)
 	}
 	tr.settle(t, err, after)
 }
 
-// settle holds what the storage has after the change to what was answered.
-func (tr *trial) settle(t *testing.T, err error, after state) {
+func path(t *testing.T, of string) string {
 	t.Helper()
-	left, now := reopened(t, tr.c.crashed()), stateOf(t, tr.s)
+	if of == "" {
+		return ""
+	}
+	return pushtest.Key(t, of).Path(true)
+}
+
+func requireKept(t *testing.T, kept map[series.Hash]bool, s state) {
+	t.Helper()
+	there := s.series(t)
+	for h := range kept {
+		require.Contains(t, there, h)
+	}
+}
+
+// settle holds what the storage has after the change to what was answered.
+func (tr *trial) settle(t *testing.T, err error, after map[string]groupState) {
+	t.Helper()
 	if _, failed := errors.AsType[*store.StorageError](err); failed {
 		assert.NotEmpty(t, tr.failed.all)
 		tr.doubtful = append(tr.doubtful, after)
-		require.Contains(t, append([]state{now}, tr.doubtful...), left)
+		require.Contains(t, append([]map[string]groupState{stateOf(t, tr.s).Groups}, tr.doubtful...), reopened(t, tr.c.crashed()).Groups)
 		return
 	}
 	if err == nil && tr.wrote() {
 		tr.doubtful = nil
-		require.Equal(t, now, left, "what is acknowledged is there")
+		requireRestored(t, tr.s, tr.c.crashed())
 	}
 }
 
@@ -100,11 +146,11 @@ func (tr *trial) settle(t *testing.T, err error, after state) {
 func (tr *trial) wrote() bool { return len(tr.crashes) > 0 || len(tr.doubtful) == 0 }
 
 // reopened is what a restart brings back, without complaints.
-func reopened(t *testing.T, records map[string][]byte) state {
-	t.Helper()
-	s, failed := restored(t, newClient(records))
-	require.Empty(t, failed.all)
-	return stateOf(t, s)
+func reopened(tb testing.TB, records map[string][]byte) state {
+	tb.Helper()
+	s, failed := restored(tb, newClient(records))
+	require.Empty(tb, failed.all)
+	return stateOf(tb, s)
 }
 
 // TestCrashes restarts after every single operation of the storage.
@@ -153,7 +199,7 @@ func TestEachFailure(t *testing.T) {
 				"PUT job/j a b h:1", "PUT job/j b c h:2", "DELETE job/j", `PUT job/j d{x="1"}`, "SETTLE job/j", "DELETE job/j",
 				"SETTLE job/j", "PUT job/j/x/1 d", "FAIL job/k", "POST job/j/x/1 e",
 			} {
-				tr.attempt(t, func(tb testing.TB, s *store.Store) error { return do(tb, s, i, step) })
+				tr.attempt(t, stepOf(i, step))
 			}
 			assert.GreaterOrEqual(t, len(tr.acknowledged), 8)
 		}
@@ -169,7 +215,7 @@ func TestRefusedDoesNotComeBack(tb *testing.T) {
 			c := newClient(map[string][]byte{})
 			s, _ := restored(tb, c)
 			require.NoError(tb, do(tb, s, 1, first))
-			c.fault = failing(2, after) // The family comes first, then the group.
+			c.fault = failing(1, after)
 			require.Error(tb, do(tb, s, 2, `PUT job/j a{x="1"}`))
 			assert.Contains(tb, fmt.Sprint(reopened(tb, c.crashed())), "gauge", "nobody knows what the storage has")
 			require.NoError(tb, do(tb, s, 3, "PUT job/new n"))
@@ -209,7 +255,7 @@ func TestDoubtBlocks(t *testing.T) {
 	c := newClient(map[string][]byte{})
 	s, failed := restored(t, c)
 	require.NoError(t, do(t, s, 1, "PUT job/j a"))
-	faults := []fault{works, after, before, works}
+	faults := []fault{after, before, works}
 	c.fault = func() fault {
 		if len(faults) == 0 {
 			return works

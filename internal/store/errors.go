@@ -4,10 +4,14 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
+
+// ErrBusy tells that the context ended while the change waited for its group or for the storage. Nothing was changed.
+var ErrBusy = errors.New("an earlier change of this group is still being stored; try again later")
 
 // ConflictError tells that a push cannot stand beside what is held. Its text is a Pushgateway's.
 type ConflictError struct{ detail string }
@@ -17,15 +21,10 @@ func (e *ConflictError) Error() string {
 	return "pushed metrics are invalid or inconsistent with existing metrics: " + e.detail
 }
 
-// heldBy refuses a series that the group of that key holds. A series whose stale marker is still owed is held, too: it
-// would come to life and end in an order that nobody knows.
-func heldBy(description string, key groupingkey.Key, owed bool) error {
-	holds := "holds"
-	if owed {
-		holds = "holds until its stale marker is accepted downstream"
-	}
+// heldBy refuses a series that the group of that key shows.
+func heldBy(description string, key groupingkey.Key) error {
 	return &ConflictError{fmt.Sprintf(
-		"collected metric %s, which the group %s %s, was collected before with the same name and label values", description, key, holds)}
+		"collected metric %s, which the group %s holds, was collected before with the same name and label values", description, key)}
 }
 
 // collides refuses families of one group whose series share names.

@@ -5,8 +5,14 @@ package store
 
 import "go.opentelemetry.io/collector/pdata/pmetric"
 
-// withoutExemplars calls use with metrics that have no exemplars meanwhile. They belong to the push that brought them, not to
-// its value at later times, so nothing that is held has any. They are moved away and back, so that nothing is copied.
+// hasExemplars tells whether a data point has exemplars.
+func hasExemplars(md pmetric.Metrics) (has bool) {
+	eachExemplars(md, func(exemplars pmetric.ExemplarSlice) { has = has || exemplars.Len() > 0 })
+	return has
+}
+
+// withoutExemplars calls use with metrics that have no exemplars meanwhile. An exemplar belongs to the push that brought it, not
+// to its value at later times. Exemplars are moved away and back, not copied.
 func withoutExemplars(md pmetric.Metrics, use func()) {
 	type move struct{ from, to pmetric.ExemplarSlice }
 	var moves []move

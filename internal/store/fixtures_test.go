@@ -33,11 +33,11 @@ func TestFixtures(t *testing.T) {
 	s, failed := restored(t, c)
 	require.Empty(t, failed.all)
 	assert.Equal(t, []string{
-		`job/deleted/U__a_2e_b/x deleted, owes a{a.b="x"} push_failure_time_seconds{a.b="x"} push_time_seconds{a.b="x"}`,
+		`job/deleted/U__a_2e_b/x deleted, pending a{a.b="x"} push_failure_time_seconds{a.b="x"} push_time_seconds{a.b="x"}`,
 		`job/failed lives`,
-		`job@base64/w6k/instance/1/z@base64/= lives c_total e h s, owes h_bucket{le="2"}`,
+		`job@base64/w6k/instance/1/z@base64/= lives c_total e h s, pending h_bucket{le="2"}`,
 	}, shown(t, s))
-	held := stateOf(t, s)["/metrics/job@base64/w6k/instance/1/z@base64/="]
+	held := stateOf(t, s).Groups["/metrics/job@base64/w6k/instance/1/z@base64/="]
 	assert.Equal(t, at(2).UnixNano(), held.Pushed)
 	assert.Equal(t, at(3).UnixNano(), held.Failed)
 	assert.Equal(t, strings.Split(strings.TrimSpace(string(readFixture(t, "families.txt"))), "\n"), held.Families)
@@ -80,6 +80,7 @@ func writeFixtures(t *testing.T) {
 		push, err := pushtest.Translate(key, 1, []byte(body))
 		require.NoError(t, err)
 		require.NoError(t, s.Push(t.Context(), key, familiesOf(t, s, push), false, at(i)))
+		exportValues(t, s)
 	}
 	require.NoError(t, s.Fail(t.Context(), key, at(3)))
 	require.NoError(t, do(t, s, 4, "FAIL job/failed"))
@@ -89,6 +90,6 @@ func writeFixtures(t *testing.T) {
 	for name, record := range c.records {
 		require.NoError(t, os.WriteFile(filepath.Join(fixtures, strings.ReplaceAll(name, "/", "_")), record, 0o644))
 	}
-	families := strings.Join(stateOf(t, s)[key.Path(true)].Families, "\n") + "\n"
+	families := strings.Join(stateOf(t, s).Groups[key.Path(true)].Families, "\n") + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(fixtures, "families.txt"), []byte(families), 0o644))
 }

@@ -15,7 +15,6 @@ import (
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
@@ -66,41 +65,50 @@ func TestForwardedParts(t *testing.T) {
 			t.Parallel()
 			client := newClient(map[string][]byte{})
 			key := pushtest.Key(t, "job/j")
-			start := func() *store.Store {
-				s := store.New(store.Options{Scope: pushtest.Scope, Client: client, Forwarded: c.setting.Forwarded, StorageFailed: new(failures).report})
-				require.NoError(t, s.Restore(t.Context()))
+			start := func() *testStore {
+				s, _ := restoredWith(t, client, store.Options{Scope: pushtest.Scope, Forwarded: c.setting.Forwarded})
+				s.pass(store.FirstRound)
 				return s
 			}
 			s := start()
 			push := bothParts(t, "job/j")
 			require.NoError(t, s.Push(t.Context(), key, familiesOf(t, s, push), true, at(1)))
-			for _, s := range []*store.Store{s, start()} {
-				assert.Equal(t, c.forwarded, kindsOf(s.Current(key)))
-				assert.Equal(t, c.series, s.Counts().Series)
-				for snapshot := range s.Snapshots() {
-					assert.Equal(t, []string{classic, native}, kindsOf(snapshot.Families[0].Metrics()))
-				}
-			}
+			assert.Equal(t, c.forwarded, kindsOf(exported(t, s)))
 			s = start()
-			want := sortedSeries(s.Current(key))
-			_, err := s.Delete(t.Context(), key)
-			require.NoError(t, err)
-			for _, s := range []*store.Store{s, start()} {
-				owed := owedBy(s, key)
-				assert.Equal(t, c.forwarded, kindsOf(owed))
-				assert.Equal(t, want, sortedSeries(owed))
-				assert.Equal(t, len(want), s.Counts().Owed)
+			forwarded := exported(t, s)
+			assert.Equal(t, c.forwarded, kindsOf(forwarded))
+			assert.Equal(t, c.series, s.Counts().Series)
+			for snapshot := range s.Snapshots() {
+				assert.Equal(t, []string{classic, native}, kindsOf(snapshot.Families[0].Metrics()))
+			}
+			require.NoError(t, s.Delete(t.Context(), key))
+			for _, s := range []*testStore{s, start()} {
+				assert.Equal(t, c.series, s.Counts().Pending)
+				pending := pendingOf(s, "job/j")
+				assert.Equal(t, c.forwarded, kindsOf(pending))
+				assert.Equal(t, sortedSeries(forwarded), sortedSeries(pending))
 			}
 		})
 	}
 }
 
+// exported are all values that are due, which are accepted.
+func exported(t *testing.T, s *testStore) pmetric.Metrics {
+	t.Helper()
+	var parts []pmetric.Metrics
+	require.NoError(t, export(t, s, func(p *store.Part) store.Outcome {
+		parts = append(parts, p.Metrics())
+		return accepted
+	}))
+	return joined(parts)
+}
+
 // TestPartChangesHands has another group push what is held, and is not forwarded, of the first one.
 func TestPartChangesHands(t *testing.T) {
 	t.Parallel()
-	s := store.New(store.Options{Scope: pushtest.Scope, Forwarded: translate.NativeHistograms.Forwarded})
+	s := newStore(store.Options{Scope: pushtest.Scope, Forwarded: translate.NativeHistograms.Forwarded})
 	require.NoError(t, s.Push(t.Context(), pushtest.Key(t, "job/j"), familiesOf(t, s, bothParts(t, "job/j")), true, at(1)))
 	other := pushtest.Text(t, "job/j/x@base64/=", "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_count 1\n")
 	require.NoError(t, s.Push(t.Context(), pushtest.Key(t, "job/j/x@base64/="), familiesOf(t, s, other), true, at(2)))
-	assert.Len(t, series.Append(nil, s.Current(pushtest.Key(t, "job/j")), pushtest.Scope), 1)
+	assert.Equal(t, 1+4, s.Counts().Series)
 }

@@ -35,11 +35,12 @@ func FuzzRecord(f *testing.F) {
 			for _, family := range snapshot.Families {
 				family.Metrics()
 			}
-			s.Current(snapshot.Key)
-			owedBy(s, snapshot.Key)
 			require.NoError(t, s.Fail(t.Context(), snapshot.Key, at(1)))
 		}
 		require.NoError(t, do(t, s, 1, "PUT job/new/x/1 a b"))
+		requireSound(t, s)
+		s.pass(store.FirstRound)
+		exportValues(t, s)
 		requireSound(t, s)
 		again, _ := restored(t, c)
 		requireSound(t, again)

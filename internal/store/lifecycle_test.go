@@ -20,25 +20,25 @@ func TestAccepted(t *testing.T) {
 	for name, c := range map[string]struct{ steps, want []string }{
 		"nothing":                    {nil, nil},
 		"PUT":                        {[]string{"PUT job/j a b"}, []string{"job/j lives a b"}},
-		"PUT replaces":               {[]string{"PUT job/j a b", "PUT job/j b c"}, []string{"job/j lives b c, owes a"}},
+		"PUT replaces":               {[]string{"PUT job/j a b", "PUT job/j b c"}, []string{"job/j lives b c, pending a"}},
 		"POST merges":                {[]string{"POST job/j a b", "POST job/j b c"}, []string{"job/j lives a b c"}},
-		"POST replaces its families": {[]string{`POST job/j a b{x="1"}`, `POST job/j b{x="2"}`}, []string{`job/j lives a b, owes b{x="1"}`}},
-		"POST of no series":          {[]string{"PUT job/j a b h:1", "POST job/j -h b -c"}, []string{`job/j lives a b, owes h`}},
-		"POST empties for a suffix":  {[]string{"PUT job/j h:1", "POST job/j -h h_sum"}, []string{`job/j lives h_sum, owes h_bucket{le="+Inf"} h_bucket{le="1"} h_count`}},
-		"PUT of no series":           {[]string{"PUT job/j a b", "PUT job/j -a c"}, []string{`job/j lives c, owes a b`}},
-		"PUT empty empties":          {[]string{"PUT job/j a", "PUT job/j"}, []string{"job/j lives, owes a"}},
+		"POST replaces its families": {[]string{`POST job/j a b{x="1"}`, `POST job/j b{x="2"}`}, []string{`job/j lives a b, pending b{x="1"}`}},
+		"POST of no series":          {[]string{"PUT job/j a b h:1", "POST job/j -h b -c"}, []string{`job/j lives a b, pending h`}},
+		"POST empties for a suffix":  {[]string{"PUT job/j h:1", "POST job/j -h h_sum"}, []string{`job/j lives h_sum, pending h_bucket{le="+Inf"} h_bucket{le="1"} h_count`}},
+		"PUT of no series":           {[]string{"PUT job/j a b", "PUT job/j -a c"}, []string{`job/j lives c, pending a b`}},
+		"PUT empty empties":          {[]string{"PUT job/j a", "PUT job/j"}, []string{"job/j lives, pending a"}},
 		"PUT empty makes a group":    {[]string{"PUT job/j"}, []string{"job/j lives"}},
 		"POST empty touches":         {[]string{"PUT job/j a", "POST job/j"}, []string{"job/j lives a"}},
 		"POST empty makes a group":   {[]string{"POST job/j"}, []string{"job/j lives"}},
-		"DELETE":                     {[]string{"PUT job/j a b", "DELETE job/j"}, []string{"job/j deleted, owes a b " + times}},
-		"DELETE of an empty group":   {[]string{"PUT job/j", "DELETE job/j"}, []string{"job/j deleted, owes " + times}},
+		"DELETE":                     {[]string{"PUT job/j a b", "DELETE job/j"}, []string{"job/j deleted, pending a b " + times}},
+		"DELETE of an empty group":   {[]string{"PUT job/j", "DELETE job/j"}, []string{"job/j deleted, pending " + times}},
 		"DELETE of an unknown group": {[]string{"DELETE job/j"}, nil},
-		"DELETE of a deleted group":  {[]string{"PUT job/j a", "DELETE job/j", "DELETE job/j"}, []string{"job/j deleted, owes a " + times}},
-		"DELETE leaves others":       {[]string{"PUT job/j a", "PUT job/k a", "DELETE job/j"}, []string{"job/j deleted, owes a " + times, "job/k lives a"}},
+		"DELETE of a deleted group":  {[]string{"PUT job/j a", "DELETE job/j", "DELETE job/j"}, []string{"job/j deleted, pending a " + times}},
+		"DELETE leaves others":       {[]string{"PUT job/j a", "PUT job/k a", "DELETE job/j"}, []string{"job/j deleted, pending a " + times, "job/k lives a"}},
 		"a failed push makes one":    {[]string{"FAIL job/j"}, []string{"job/j lives"}},
 		"a failed push keeps one":    {[]string{"PUT job/j a", "FAIL job/j"}, []string{"job/j lives a"}},
 		"SETTLE of an unknown group": {[]string{"SETTLE job/j"}, nil},
-		"SETTLE without owing":       {[]string{"PUT job/j a", "SETTLE job/j"}, []string{"job/j lives a"}},
+		"SETTLE without markers":     {[]string{"PUT job/j a", "SETTLE job/j"}, []string{"job/j lives a"}},
 		"SETTLE":                     {[]string{"PUT job/j a", "PUT job/j b", "SETTLE job/j"}, []string{"job/j lives b"}},
 		"SETTLE of a deleted group":  {[]string{"PUT job/j a", "DELETE job/j", "SETTLE job/j"}, nil},
 		"SETTLE of -0":               {[]string{"PUT job/j h:-0,1 s|-0", "DELETE job/j", "SETTLE job/j"}, nil},
@@ -46,32 +46,32 @@ func TestAccepted(t *testing.T) {
 		"settled series are free":    {[]string{"PUT job/j a{x=\"1\"}", "PUT job/j", "SETTLE job/j", "PUT job/j/x/1 a"}, []string{"job/j lives", "job/j/x/1 lives a"}},
 		"deleted series are free":    {[]string{"PUT job/j a{x=\"1\"}", "DELETE job/j", "SETTLE job/j", "PUT job/j/x/1 a"}, []string{"job/j/x/1 lives a"}},
 		"revived": {
-			[]string{"PUT job/j a b", "DELETE job/j", "PUT job/j b c"}, []string{"job/j lives b c, owes a"},
+			[]string{"PUT job/j a b", "DELETE job/j", "PUT job/j b c"}, []string{"job/j lives b c, pending a"},
 		},
 		"revived by a failed push": {
-			[]string{"PUT job/j a", "DELETE job/j", "FAIL job/j"}, []string{"job/j lives, owes a"},
+			[]string{"PUT job/j a", "DELETE job/j", "FAIL job/j"}, []string{"job/j lives, pending a"},
 		},
 		"revived one by one": {
-			[]string{"PUT job/j a b c", "PUT job/j", "POST job/j b", "POST job/j a"}, []string{"job/j lives a b, owes c"},
+			[]string{"PUT job/j a b c", "PUT job/j", "POST job/j b", "POST job/j a"}, []string{"job/j lives a b, pending c"},
 		},
 		"revived whole": {
 			[]string{"PUT job/j a b c", "DELETE job/j", "PUT job/j c b a"}, []string{"job/j lives a b c"},
 		},
-		"owed from several changes": {
-			[]string{"PUT job/j a", "PUT job/j b", "PUT job/j c", "PUT job/j b"}, []string{"job/j lives b, owes a c"},
+		"pending from several changes": {
+			[]string{"PUT job/j a", "PUT job/j b", "PUT job/j c", "PUT job/j b"}, []string{"job/j lives b, pending a c"},
 		},
-		"a bucket goes":            {[]string{"PUT job/j h:1,2", "PUT job/j h:1"}, []string{`job/j lives h, owes h_bucket{le="2"}`}},
-		"a bucket of an ended one": {[]string{"PUT job/j h:1,2", "DELETE job/j", "PUT job/j h:1"}, []string{`job/j lives h, owes h_bucket{le="2"}`}},
-		"a type changes":           {[]string{"PUT job/j h:1", "POST job/j h|1"}, []string{`job/j lives h, owes h_bucket{le="+Inf"} h_bucket{le="1"}`}},
-		"PUT moves a series":       {[]string{"PUT job/j h:1", "PUT job/j h_sum h_count"}, []string{`job/j lives h_count h_sum, owes h_bucket{le="+Inf"} h_bucket{le="1"}`}},
+		"a bucket goes":            {[]string{"PUT job/j h:1,2", "PUT job/j h:1"}, []string{`job/j lives h, pending h_bucket{le="2"}`}},
+		"a bucket of an ended one": {[]string{"PUT job/j h:1,2", "DELETE job/j", "PUT job/j h:1"}, []string{`job/j lives h, pending h_bucket{le="2"}`}},
+		"a type changes":           {[]string{"PUT job/j h:1", "POST job/j h|1"}, []string{`job/j lives h, pending h_bucket{le="+Inf"} h_bucket{le="1"}`}},
+		"PUT moves a series":       {[]string{"PUT job/j h:1", "PUT job/j h_sum h_count"}, []string{`job/j lives h_count h_sum, pending h_bucket{le="+Inf"} h_bucket{le="1"}`}},
 		"suffixes of other groups": {[]string{"PUT job/j h:1", "PUT job/k h_sum"}, []string{"job/j lives h", "job/k lives h_sum"}},
 		"types of other groups":    {[]string{"PUT job/j h:1", "PUT job/k h|1"}, []string{"job/j lives h", "job/k lives h"}},
-		"a suffix once it is gone": {[]string{"PUT job/j h:1", "PUT job/j", "POST job/j h_sum"}, []string{`job/j lives h_sum, owes h_bucket{le="+Inf"} h_bucket{le="1"} h_count`}},
+		"a suffix once it is gone": {[]string{"PUT job/j h:1", "PUT job/j", "POST job/j h_sum"}, []string{`job/j lives h_sum, pending h_bucket{le="+Inf"} h_bucket{le="1"} h_count`}},
 		"a summary has no buckets": {[]string{"PUT job/j s|1", "POST job/j s_bucket"}, []string{"job/j lives s s_bucket"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, s := range []*store.Store{store.New(options()), stored(t)} {
+			for _, s := range []*testStore{newStore(options()), stored(t)} {
 				for i, step := range c.steps {
 					require.NoError(t, do(t, s, i, step))
 					requireSound(t, s)
@@ -83,7 +83,7 @@ func TestAccepted(t *testing.T) {
 }
 
 // stored is an empty store with a storage.
-func stored(t *testing.T) *store.Store {
+func stored(t *testing.T) *testStore {
 	t.Helper()
 	s, _ := restored(t, newClient(map[string][]byte{}))
 	return s
@@ -92,7 +92,7 @@ func stored(t *testing.T) *store.Store {
 // TestGaugeHistograms have suffixes of two sorts.
 func TestGaugeHistograms(t *testing.T) {
 	t.Parallel()
-	s := store.New(options())
+	s := newStore(options())
 	push := pushtest.Text(t, "job/j", "# TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 1\ng_gsum 1\ng_gcount 1\n# EOF\n")
 	require.NoError(t, s.Push(t.Context(), pushtest.Key(t, "job/j"), familiesOf(t, s, push), true, at(0)))
 	for _, name := range []string{"g_bucket", "g_sum", "g_count", "g_gsum", "g_gcount"} {
@@ -115,14 +115,6 @@ func TestRefused(t *testing.T) {
 		"a bucket of another group": {
 			[]string{`PUT job/j h_bucket{x="1",le="2"}`, "PUT job/j/x/1 h:1,2"},
 			`collected metric "h_bucket" {job="j",le="2",x="1"}, which the group {job="j"} holds, was collected before with the same name and label values`,
-		},
-		"a series owed by another group": {
-			[]string{`PUT job/j a{x="1"}`, "PUT job/j", "PUT job/j/x/1 a"},
-			`collected metric "a" {job="j",x="1"}, which the group {job="j"} holds until its stale marker is accepted downstream, ` +
-				`was collected before with the same name and label values`,
-		},
-		"a series of a deleted group": {
-			[]string{`PUT job/j a{x="1"}`, "DELETE job/j", "PUT job/j/x/1 a"}, "holds until its stale marker is accepted downstream",
 		},
 		"a suffix of a histogram": {
 			[]string{"PUT job/j h:1", `POST job/j h_bucket{x="1"}`},
@@ -148,7 +140,7 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := store.New(options())
+			s := newStore(options())
 			last := len(c.steps) - 1
 			for i, step := range c.steps[:last] {
 				require.NoError(t, do(t, s, i, step))
@@ -162,17 +154,4 @@ func TestRefused(t *testing.T) {
 			assert.Equal(t, held, stateOf(t, s), "nothing has changed")
 		})
 	}
-}
-
-// TestTakenOverSeries has a group take a series over that another one has ended: what it says of it must come later.
-func TestTakenOverSeries(t *testing.T) {
-	t.Parallel()
-	s := store.New(options())
-	key, other := pushtest.Key(t, "job/j/instance/i"), pushtest.Key(t, "job/k")
-	for n, step := range []string{`PUT job/j a{instance="i"}`, `PUT job/j b`, `SETTLE job/j`, `PUT job/j/instance/i a`, `PUT job/k a`} {
-		require.NoError(t, do(t, s, n, step), step)
-	}
-	assert.Equal(t, at(2).UnixMilli(), s.After(key).UnixMilli(), "when the marker was accepted")
-	assert.Less(t, s.After(other), at(0), "it has always had its series")
-	assert.True(t, s.After(pushtest.Key(t, "job/unknown")).IsZero())
 }

@@ -14,10 +14,10 @@ import (
 )
 
 // limited has room for two groups and four series.
-func limited() *store.Store {
+func limited() *testStore {
 	o := options()
 	o.MaxGroups, o.MaxSeries = 2, 4
-	return store.New(o)
+	return newStore(o)
 }
 
 func TestWithinLimits(t *testing.T) {
@@ -32,11 +32,11 @@ func TestWithinLimits(t *testing.T) {
 		"fewer series":                    {"PUT job/a p q r s", "PUT job/a p q r"},
 		"revived series":                  {"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a p q r s"},
 		"push times do not count":         {"PUT job/a p q", "PUT job/b r s"},
-		"deleting with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "DELETE job/a"},
+		"deleting with many markers":      {"PUT job/a p q r s", "PUT job/a t u v w", "DELETE job/a"},
 		"failures of a group":             {"PUT job/a x", "PUT job/b x", "FAIL job/b"},
-		"failures with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "FAIL job/a"},
-		"touching with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "POST job/a"},
-		"emptying with much owed":         {"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a"},
+		"failures with many markers":      {"PUT job/a p q r s", "PUT job/a t u v w", "FAIL job/a"},
+		"touching with many markers":      {"PUT job/a p q r s", "PUT job/a t u v w", "POST job/a"},
+		"emptying with many markers":      {"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a"},
 		"others once markers are settled": {"PUT job/a p q r s", "PUT job/a t u v w", "SETTLE job/a", "PUT job/a p q r s"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -80,12 +80,12 @@ func TestBeyondLimits(t *testing.T) {
 			[]string{"PUT job/a p q r", "POST job/a r s t"},
 			"the push has 2 series more than what it replaces, and 3 series are held; the limit groups::max_series is 4",
 		},
-		"series with much owed": {
+		"series with many markers": {
 			[]string{"PUT job/a p q r s", "PUT job/a t u v w", "PUT job/a x"},
 			"the push replaces series by others, and the stale markers of 4 series have not been accepted downstream; " +
 				"the limit groups::max_series is 4",
 		},
-		"a group with much owed": {
+		"a group with many markers": {
 			[]string{"PUT job/a p q r s", "PUT job/a t u v w", "DELETE job/a", "PUT job/b"},
 			"the push replaces series by others, and the stale markers of 10 series have not been accepted downstream; " +
 				"the limit groups::max_series is 4",
@@ -115,7 +115,7 @@ func TestRoomIsKeptUntilStored(t *testing.T) {
 		c := newClient(map[string][]byte{})
 		o := options()
 		o.Client, o.StorageFailed, o.MaxGroups, o.MaxSeries = c, new(failures).report, limits.MaxGroups, limits.MaxSeries
-		s := store.New(o)
+		s := newStore(o)
 		require.NoError(t, s.Restore(t.Context()))
 		require.NoError(t, do(t, s, 1, "PUT job/a x y"))
 		c.fault = func() fault {
@@ -130,8 +130,8 @@ func TestRoomIsKeptUntilStored(t *testing.T) {
 	}
 }
 
-// TestOwedIsBounded replaces series by others for ever while no marker is accepted.
-func TestOwedIsBounded(t *testing.T) {
+// TestPendingIsBounded replaces series by others for ever while no marker is accepted.
+func TestPendingIsBounded(t *testing.T) {
 	t.Parallel()
 	s := limited()
 	refused := 0
@@ -145,21 +145,21 @@ func TestOwedIsBounded(t *testing.T) {
 		}
 		counts := s.Counts()
 		// A deletion ends the two push times, too, which do not count before.
-		assert.LessOrEqual(t, counts.Series+counts.Owed, 2*4+2*2)
+		assert.LessOrEqual(t, counts.Series+counts.Pending, 2*4+2*2)
 	}
 	assert.Greater(t, refused, 50)
 }
 
-// TestBytesAreBounded holds as many bytes as one group takes, and what is owed besides until it is as much once more.
+// TestBytesAreBounded holds as many bytes as one group takes, and pending markers besides, until these are as much once more.
 func TestBytesAreBounded(t *testing.T) {
 	t.Parallel()
-	measured := store.New(options())
+	measured := newStore(options())
 	require.NoError(t, do(t, measured, 1, "PUT job/a p q"))
 	one := measured.Counts().Size
 	require.Positive(t, one)
 	o := options()
 	o.MaxBytes = one
-	s := store.New(o)
+	s := newStore(o)
 	require.NoError(t, do(t, s, 1, "PUT job/a p q"))
 	refused := func(step, want string) {
 		t.Helper()
@@ -182,13 +182,13 @@ func TestBytesAreBounded(t *testing.T) {
 			return
 		}
 	}
-	assert.Fail(t, "what is owed is not bounded")
+	assert.Fail(t, "pending markers are not bounded")
 }
 
 // sizeOf is what a push takes by itself.
 func sizeOf(t *testing.T, step string) int64 {
 	t.Helper()
-	s := store.New(options())
+	s := newStore(options())
 	require.NoError(t, do(t, s, 1, step))
 	return s.Counts().Size
 }

@@ -5,10 +5,10 @@ package store
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"math/rand/v2"
 	"slices"
-	"sync"
 	"time"
 
 	"go.opentelemetry.io/collector/extension/xextension/storage"
@@ -25,80 +25,108 @@ const (
 )
 
 // records writes the groups to a storage client. What a change writes is in proportion to the change: a record for each
-// family and the one of the group.
+// family and for each part of its markers, and the one of the group.
 type records struct {
 	client storage.Client
 	failed func(Operation, error)
 
-	mu   sync.Mutex
-	end  int // the storage knows that groups may have numbers below it
-	most int // groups that were restored have numbers below it
-	// undo brings those records of groups back that may have been written, or not: the storage failed. It comes before all
-	// else that is written, so that nothing acknowledged later ever stands beside a change that was refused.
+	// The fields below are the writer's: only one goroutine writes at a time.
+	end  int // The storage knows that groups may have numbers below it.
+	most int // Groups that were restored have numbers below it.
+	// undo restores the records of groups after a failed write, of which the storage may have done a part. It comes before
+	// everything else that is written, so that nothing acknowledged later ever stands beside a change that was refused.
 	undo map[string]*storage.Operation
 }
 
-// newID is of the time of day in microseconds and 12 random bits, so that it differs from those that were used before a
-// restart, too, and is higher.
+// newID is the time of day in microseconds and 12 random bits, so that it is higher than those used before, also before a
+// restart.
 func newID() uint64 { return uint64(time.Now().UnixMicro())<<12 | rand.Uint64N(1<<12) }
 
-// write writes what the change leads to. It is in the storage before anybody sees it, so that what was acknowledged comes
-// back after a restart. On failure the storage may hold a part that nothing refers to.
+// write stores what the change leads to, before anybody sees it: what was acknowledged is there after a restart. The
+// error is a *StorageError or ErrBusy.
 func (s *Store) write(ctx context.Context, c *change) error {
 	if s.storage == nil {
 		return nil
 	}
-	err := s.storage.write(ctx, c)
-	if err != nil {
-		s.storage.failed(Write, err)
+	err := s.commits.commit(ctx, c)
+	if err != nil && !errors.Is(err, ErrBusy) {
 		return &StorageError{err}
 	}
+	return err
+}
+
+// writeAll writes changes of different groups in one batch. A storage that does only a part of a batch must do its operations
+// in order: the record of a group comes behind what it refers to, so that each change is in the storage whole or not at all.
+func (r *records) writeAll(ctx context.Context, changes []*change) error {
+	ops := slices.Collect(maps.Values(r.undo))
+	end := r.endFor(changes)
+	if end > r.end {
+		ops = append(ops, storage.SetOperation(numbersName, encodeJSON(numbersRecord{End: end})))
+	}
+	after := make([]slots, len(changes))
+	for i, c := range changes {
+		after[i] = c.group.slots.clone()
+		ops = append(ops, contents(c, &after[i])...)
+		c.group.slots.written = after[i].written
+	}
+	for i, c := range changes {
+		ops = append(ops, groupOperation(c, &after[i]))
+	}
+	if err := r.client.Batch(ctx, ops...); err != nil {
+		r.failed(Write, err)
+		for _, c := range changes {
+			r.doubt(c.group)
+		}
+		return err
+	}
+	clear(r.undo)
+	r.end = end
+	for i, c := range changes {
+		after[i].lost = nil
+		c.group.slots = after[i]
+	}
+	r.cleanUp(ctx, changes)
 	return nil
 }
 
-func (r *records) write(ctx context.Context, c *change) error {
-	g := c.group
-	if err := r.prepare(ctx, g.number); err != nil {
-		return err
-	}
-	if c.die && len(c.owing()) == 0 {
-		return r.remove(ctx, g)
-	}
-	after := g.slots.clone()
-	ops := r.contents(c, &after)
-	g.slots.written = after.written
-	if len(ops) > 0 {
-		if err := r.client.Batch(ctx, ops...); err != nil {
-			return err
+// endFor is below which number the storage must know that groups may be.
+func (r *records) endFor(changes []*change) int {
+	end := r.end
+	for _, c := range changes {
+		if n := c.group.number; n >= end {
+			end = max(r.most, (n/numbersPerReservation+1)*numbersPerReservation)
 		}
 	}
-	free(c, &after)
-	record := newGroupRecord(g, !c.die, c.pushed, c.failed, &after)
-	if err := r.client.Set(ctx, groupName(g.number), encodeJSON(record)); err != nil {
-		r.doubt(g)
-		return err
+	return end
+}
+
+// groupOperation writes the record of the group as it is after the change, or deletes it with the last marker of a deleted group.
+func groupOperation(c *change, after *slots) *storage.Operation {
+	name := groupName(c.group.number)
+	if c.removes() {
+		return storage.DeleteOperation(name)
 	}
-	after.lost = nil
-	g.slots = after
-	r.trim(ctx, g)
-	return nil
+	free(c, after)
+	return storage.SetOperation(name, encodeJSON(newGroupRecord(c.group, !c.die, c.pushed, c.failed, after)))
+}
+
+// removes tells whether the change leaves nothing of the group.
+func (c *change) removes() bool {
+	return c.die && len(c.markers) == 0 && len(c.group.pending) == len(c.acked)
 }
 
 // doubt notes that the record of the group is to be as it was.
 func (r *records) doubt(g *group) {
 	name := groupName(g.number)
-	op := storage.DeleteOperation(name)
-	if g.alive || len(g.owed) > 0 {
-		op = storage.SetOperation(name, encodeJSON(newGroupRecord(g, g.alive, g.pushed, g.failed, &g.slots)))
+	r.undo[name] = storage.DeleteOperation(name)
+	if g.alive || len(g.pending) > 0 {
+		r.undo[name] = storage.SetOperation(name, encodeJSON(newGroupRecord(g, g.alive, g.pushed, g.failed, &g.slots)))
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.undo[name] = op
 }
 
 // contents gives slots to what is new.
-func (*records) contents(c *change, after *slots) []*storage.Operation {
-	taken := after.take(len(c.add) + len(c.incurred))
+func contents(c *change, after *slots) []*storage.Operation {
+	taken := after.take(len(c.add) + len(c.markers))
 	ops := make([]*storage.Operation, 0, len(taken))
 	set := func(content *content, header contentHeader) {
 		content.slot, taken = taken[0], taken[1:]
@@ -108,8 +136,8 @@ func (*records) contents(c *change, after *slots) []*storage.Operation {
 	for _, f := range c.add {
 		set(&f.content, contentHeader{Name: f.Name, Type: f.Type, Pushed: nanoseconds(f.PushTime)})
 	}
-	for _, owed := range c.incurred {
-		set(owed, contentHeader{})
+	for _, m := range c.markers {
+		set(&m.content, contentHeader{})
 	}
 	return ops
 }
@@ -121,9 +149,9 @@ func free(c *change, after *slots) {
 			after.set(f.slot, false)
 		}
 	}
-	for _, owed := range c.paid {
-		if owed.slot != noSlot {
-			after.set(owed.slot, false)
+	for _, m := range c.acked {
+		if m.slot != noSlot {
+			after.set(m.slot, false)
 		}
 	}
 }
@@ -131,18 +159,29 @@ func free(c *change, after *slots) {
 // spareSlots is how many free slots a group may have behind its last one before their records are deleted.
 const spareSlots = 64
 
-// trim deletes records behind the last slot in use, if there are many. If it fails, they are overwritten one day.
-func (r *records) trim(ctx context.Context, g *group) {
-	end := g.slots.end()
-	if g.slots.written <= 2*end+spareSlots {
+// cleanUp deletes records that mean nothing any more: those of removed groups, and those behind the last slot of a group if there are
+// many. If it fails, they are overwritten one day.
+func (r *records) cleanUp(ctx context.Context, changes []*change) {
+	var ops []*storage.Operation
+	for _, c := range changes {
+		g, first := c.group, c.group.slots.end()
+		if c.removes() {
+			first = 0
+		} else if g.slots.written <= 2*first+spareSlots {
+			continue
+		}
+		ops = append(ops, slotDeletions(g.number, first, g.slots.written)...)
+	}
+	if len(ops) == 0 {
 		return
 	}
-	if err := r.client.Batch(ctx, slotDeletions(g.number, end, g.slots.written)...); err != nil {
+	if err := r.client.Batch(ctx, ops...); err != nil {
 		r.failed(Write, err)
 		return
 	}
-	g.slots.written = end
-	g.slots.used = slices.Clip(g.slots.used[:(end+7)/8])
+	for _, c := range changes {
+		c.group.slots.trim()
+	}
 }
 
 func slotDeletions(number, first, end int) []*storage.Operation {
@@ -153,40 +192,5 @@ func slotDeletions(number, first, end int) []*storage.Operation {
 	return ops
 }
 
-// remove deletes the group, whose record comes first: without it, the others mean nothing.
-func (r *records) remove(ctx context.Context, g *group) error {
-	if err := r.client.Delete(ctx, groupName(g.number)); err != nil {
-		r.doubt(g)
-		return err
-	}
-	if ops := slotDeletions(g.number, 0, g.slots.written); len(ops) > 0 {
-		if err := r.client.Batch(ctx, ops...); err != nil {
-			r.failed(Write, err)
-		}
-	}
-	return nil
-}
-
 // numbersPerReservation spares most new groups the write of where groups end.
 const numbersPerReservation = 256
-
-// prepare brings back what is in doubt, and sees to it that the storage knows that there may be a group of that number.
-func (r *records) prepare(ctx context.Context, number int) error {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.undo) > 0 {
-		if err := r.client.Batch(ctx, slices.Collect(maps.Values(r.undo))...); err != nil {
-			return err
-		}
-		clear(r.undo)
-	}
-	if number < r.end {
-		return nil
-	}
-	end := max(r.most, (number/numbersPerReservation+1)*numbersPerReservation)
-	if err := r.client.Set(ctx, numbersName, encodeJSON(numbersRecord{End: end})); err != nil {
-		return err
-	}
-	r.end = end
-	return nil
-}

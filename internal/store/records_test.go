@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -154,19 +155,17 @@ func TestManyGroups(t *testing.T) {
 func TestExpiryAfterRestart(t *testing.T) {
 	t.Parallel()
 	c := newClient(map[string][]byte{})
-	s, failed := restored(t, c)
+	s, _ := restored(t, c)
 	for i, step := range []string{"PUT job/a x", "PUT job/b x", "FAIL job/c", "POST job/a", "FAIL job/b", "PUT job/d x", "DELETE job/d"} {
 		require.NoError(t, do(t, s, i, step))
 	}
 	o := options()
-	o.TTL, o.Client, o.StorageFailed = 10e9, c, failed.report
-	s = store.New(o)
-	require.NoError(t, s.Restore(t.Context()))
+	o.TTL = 10 * time.Second
+	s, failed := restoredWith(t, c, o)
+	require.Empty(t, failed.all)
 	requireSound(t, s)
-	var jobs []string
-	for _, key := range s.Expired(at(13), 100) {
-		jobs = append(jobs, key.Job)
-	}
-	assert.Equal(t, []string{"b", "c", "a"}, jobs)
-	assert.Empty(t, s.Expired(at(10), 100))
+	s.set(at(10))
+	assert.Empty(t, expired(t, s))
+	s.set(at(13))
+	assert.Equal(t, []string{"a", "b", "c"}, expired(t, s))
 }

@@ -212,13 +212,12 @@ func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, err
 	if record.Job == "" {
 		return nil, errShort
 	}
-	g := &group{
-		key: record.key(), number: number, id: record.ID, alive: record.Alive,
-		pushed: fromNanoseconds(record.Pushed), failed: fromNanoseconds(record.Failed),
-		families: map[string]*Family{}, slots: slots{used: record.Used},
-	}
+	key := record.key()
+	g := newGroup(key, path(key), number, record.ID)
+	g.alive, g.pushed, g.failed = record.Alive, fromNanoseconds(record.Pushed), fromNanoseconds(record.Failed)
+	g.unsent = make(map[*Family]struct{})
+	g.slots.used = record.Used
 	g.slots.written = max(g.slots.end(), min(record.Written, maxLeftOver))
-	g.path = path(g.key)
 	var names []string
 	used := g.slots.all()
 	for _, slot := range used {
@@ -255,12 +254,15 @@ func (s *Store) readContent(g *group, slot int, e entry) error {
 	if header.Type != "" {
 		md = s.forwarded(md)
 	}
-	c := content{encoded: slices.Clone(encoded), series: series.Append(nil, md, s.options.Scope), slot: slot}
-	if header.Type == "" {
-		g.owed = append(g.owed, &c)
-	} else {
-		g.families[header.Name] = &Family{Name: header.Name, Type: header.Type, PushTime: fromNanoseconds(header.Pushed), content: c}
+	c := content{
+		encoded: slices.Clone(encoded), series: series.Append(nil, md, s.options.Scope), slot: slot, exported: s.options.Now(),
 	}
+	if header.Type == "" {
+		g.pending = append(g.pending, &markers{content: c, group: g, lapsed: c.exported.Add(lookback)})
+		return nil
+	}
+	f := &Family{Name: header.Name, Type: header.Type, PushTime: fromNanoseconds(header.Pushed), content: c}
+	g.families[header.Name], g.unsent[f] = f, struct{}{}
 	return nil
 }
 
@@ -278,54 +280,87 @@ func (s *Store) adoptAll(r *restoring) {
 	for _, g := range slices.Backward(groups) {
 		s.adopt(g)
 	}
-	for _, g := range groups {
+	for _, g := range slices.Backward(groups) { // Live series come first.
+		s.adoptMarkers(g)
+	}
+	for i, g := range groups {
 		if g.alive {
-			s.live(g, g.lastPush())
+			s.touch(g, g.lastPush())
+		}
+		if s.groups[g.path] == g {
+			s.placeRestored(g, i, len(groups))
 		}
 	}
 }
 
-// adopt makes a group that was read one of the store's, unless it is deleted and the markers that it owes are lost. The
-// store's lock is held.
+// placeRestored spreads the first export of the restored groups over a round. Groups with pending markers are due at once. Store.mu is
+// held.
+func (s *Store) placeRestored(g *group, i, of int) {
+	now, round := s.options.Now(), s.options.RepublishInterval
+	if round == 0 {
+		round = firstRound
+	}
+	g.round = now.Add(round * time.Duration(i) / time.Duration(of)).Truncate(round / stepsPerRound)
+	if len(g.pending) > 0 {
+		g.round = now
+		s.waits(g, now)
+	}
+	s.place(g)
+}
+
+// adopt makes a group that was read one of the store's, unless it is deleted and its pending markers are lost. Store.mu
+// is held.
 func (s *Store) adopt(g *group) {
 	if g.alive {
 		s.counts.Groups++
-		if times := s.timesOf(g.key); s.own(g, &times) {
+		if times := s.timesOf(g.key); s.own(g, times.series) {
+			times.exported = s.options.Now()
 			g.times = times
 		}
 	}
 	maps.DeleteFunc(g.families, func(_ string, f *Family) bool {
-		return !s.adoptContent(g, &f.content, &s.counts.Series, &s.counts.Size)
+		if s.own(g, f.series) {
+			s.counts.Series += len(f.series)
+			s.counts.Size += f.size()
+			return false
+		}
+		delete(g.unsent, f)
+		g.slots.lose(f.slot)
+		s.storage.failed(Corrupt, fmt.Errorf("%s: %w", slotName(g.number, f.slot), errHeld))
+		return true
 	})
-	g.owed = slices.DeleteFunc(g.owed, func(owed *content) bool { return !s.adoptContent(g, owed, &s.counts.Owed, &s.counts.OwedSize) })
-	for _, owed := range g.owed {
-		g.owe(owed)
-	}
-	if g.alive || len(g.owed) > 0 {
+	if g.alive || len(g.pending) > 0 {
 		s.groups[g.path], s.numbers[g.number] = g, g
 	}
 }
 
-// adoptContent counts what was in a slot of the group, or leaves it out if one of its series is held already.
-func (s *Store) adoptContent(g *group, c *content, count *int, size *int64) bool {
-	if !s.own(g, c) {
-		g.slots.lose(c.slot)
-		s.storage.failed(Corrupt, fmt.Errorf("%s: %w", slotName(g.number, c.slot), errHeld))
-		return false
+// adoptMarkers makes the markers pending whose series nobody has: the others were added again, or taken over. Store.mu is held.
+func (s *Store) adoptMarkers(g *group) {
+	pending := g.pending
+	g.pending = nil
+	for _, m := range pending {
+		taken := make(map[series.Hash]bool)
+		for _, h := range m.series {
+			if _, held := s.series[h]; held && g.ending[h] == nil {
+				taken[h] = true
+			} else if !held {
+				s.series[h] = int32(g.number)
+				s.counts.Pending++
+			}
+		}
+		s.addMarkers(m)
+		maps.DeleteFunc(g.ending, func(h series.Hash, _ *markers) bool { return taken[h] })
 	}
-	*count += len(c.series)
-	*size += c.size()
-	return true
 }
 
 // own takes series into the index, unless one of them is there already.
-func (s *Store) own(g *group, c *content) bool {
-	for _, h := range c.series {
+func (s *Store) own(g *group, hashes []series.Hash) bool {
+	for _, h := range hashes {
 		if _, held := s.series[h]; held {
 			return false
 		}
 	}
-	for _, h := range c.series {
+	for _, h := range hashes {
 		s.series[h] = int32(g.number)
 	}
 	return true

@@ -74,5 +74,13 @@ func (s *slots) clone() slots {
 	return slots{used: slices.Clone(s.used), lost: slices.Clone(s.lost), written: s.written}
 }
 
+// trim forgets free slots behind the last one in use whose records are deleted, if there are many.
+func (s *slots) trim() {
+	if end := s.end(); s.written > 2*end+spareSlots {
+		s.written = end
+		s.used = slices.Clip(s.used[:(end+7)/8])
+	}
+}
+
 // bits are the slots in use as they are written down.
 func (s *slots) bits() []byte { return s.used[:(s.end()+7)/8] }

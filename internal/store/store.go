@@ -1,17 +1,33 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store remembers groups: the current value of each series, which series are owed a stale marker, and when was
-// pushed last. It is what makes a Pushgateway of the receiver.
+// Package store holds groups: the current value of each series, the stale markers that the next consumer has not accepted yet,
+// and the times of the last pushes. It is what makes a Pushgateway of the receiver.
 //
-// A change is claimed, written and then shown. Claiming takes the series into the index of all series, in which each has
-// one owner, and fails for what another group holds or a limit forbids; writing goes to the storage extension, if there is
-// one; only then does anybody see the change. So what a change costs depends on the push and on the families that it
-// replaces, and a change that fails has changed nothing.
+// # Changes
 //
-// Series that a change removes stay in the index and with their group until somebody reports that their stale markers were
-// accepted (Settle), or refused for good for so long that it no longer matters (GiveUp). The caller sees to it that one group is changed by one goroutine at a time; different groups, and
-// readers, do not wait for each other.
+// Push, Fail, Delete, Expire and Wipe change groups. A change locks its group, reserves the series that it adds in the index of
+// all series, is written to the storage extension, if there is one, and is then published. A change that fails at any step
+// leaves everything as it was. Changes of one group take effect in the order of their calls. Changes of different groups do
+// not wait for each other: those that arrive while the storage is busy are written together in its next batch.
+// The cost of a change depends on the push and on the families that it replaces.
+//
+// Each series belongs to one group. A series that another group shows cannot be added. A series that another group only has
+// a pending stale marker for is taken over, and the marker is dropped.
+//
+// # Export
+//
+// The store decides what is due, and the outbox exports it. Claim returns a bounded batch: the groups with the oldest unsent
+// changes and the groups whose round is due, with their newest values and their pending markers. A claimed group is in no other
+// claim until Settle reports what became of each part. The changes of a group do not wait for its claim: what was replaced meanwhile
+// stays unsent. All parts of a claim have the claim's time, which is later than that of every claim before. A group that took
+// over a series from a claimed group waits for that claim, so that the series' samples arrive in order.
+//
+// A series that is removed needs a stale marker if a value of it was exported. The marker is pending until it is accepted, or until
+// five minutes after the last export of a value: a backend shows the series no longer then. Exemplars are exported with the
+// first export of their values only.
+//
+// All methods are safe for concurrent use.
 package store
 
 import (
@@ -19,7 +35,6 @@ import (
 	"context"
 	"iter"
 	"maps"
-	"math/bits"
 	"slices"
 	"strings"
 	"sync"
@@ -32,94 +47,119 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
+// Client is the client of a storage extension.
+type Client = storage.Client
+
 // Options are the settings of a Store.
 type Options struct {
-	// MaxGroups bounds the groups, MaxSeries the series that they hold as Prometheus counts them, without the push times;
-	// and no push makes them more than twice as many together with those that are owed a marker. 0 means no limit.
+	// MaxGroups bounds the groups. MaxSeries bounds their series as Prometheus counts them, without the push times. A push
+	// that adds series is also refused if groups and pending markers together would have more than twice as many.
+	// 0 means no limit.
 	MaxGroups, MaxSeries int
-	// MaxBytes bounds the bytes that families are held in; and no push that brings series is taken when they are twice as many
-	// together with the markers that are owed. 0 means no limit.
+	// MaxBytes bounds the encoded size of all families. A push that adds series is also refused if families and pending
+	// markers together have twice that size. 0 means no limit.
 	MaxBytes int64
-	// TTL is the time after its last push that a group expires; 0 means never.
+	// TTL is the time after its last push that a group expires. 0 means never.
 	TTL time.Duration
+	// RepublishInterval is the time within which all values of a group are due again. 0 means never.
+	RepublishInterval time.Duration
 	// Scope is the name of the scope whose metrics have no scope labels.
 	Scope string
+	// Forwarded is what is forwarded of held metrics, which it does not change. Only these series are indexed, exported and
+	// ended by markers. If nil, everything is forwarded.
+	Forwarded func(held pmetric.Metrics) pmetric.Metrics
 	// PushTimes makes the metrics of the times of a group's last successful and last failed push, zero if there was none.
 	// If nil, groups have no such series.
 	PushTimes func(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics
-	// Forwarded is what is forwarded of held metrics, which it does not change. Only these are series and get stale markers. If nil,
-	// everything is forwarded.
-	Forwarded func(held pmetric.Metrics) pmetric.Metrics
-	// Client is where groups are written to; nil keeps them in memory alone.
-	Client storage.Client
-	// StorageFailed is told of each failure of the storage, for telemetry. It may be called by several goroutines at once.
+	// Now is the time of day.
+	Now func() time.Time
+	// Tick gives the time of a claim. Each call returns a later millisecond. It must not block.
+	Tick func() time.Time
+	// Client is where groups are written to. If nil, they are in memory only.
+	Client Client
+	// StorageFailed is told of each failure of the storage. It may be called concurrently.
 	StorageFailed func(Operation, error)
 
 	_ struct{}
 }
 
-// Store holds groups. All methods are safe for concurrent use, but see the package's description.
+// Store holds groups.
 type Store struct {
 	options Options
-	storage *records
+	storage *records // nil if groups are in memory only
+	commits committer
+	changed chan struct{} // see Changed
 
-	mu     sync.Mutex
-	groups map[string]*group // by canonical path, those that only owe markers included
-	series map[series.Hash]int32
-	// ended are the times of the last markers of series that were free since, in milliseconds, by their hash modulo ends.
-	ended   [ends]int64
-	numbers []*group // by number; nil where free
-	vacant  []int    // free numbers below len(numbers)
-	// pushes lists the groups by the time of their last push, if they are to expire.
-	pushes list.List
-	counts Counts
+	mu      sync.Mutex
+	groups  map[string]*group     // by canonical path, those that only have pending markers included
+	series  map[series.Hash]int32 // the number of the group that a series belongs to
+	numbers []*group              // by number; nil where free
+	vacant  []int                 // free numbers below len(numbers)
+	pushes  list.List             // groups by the time of their last push, if they are to expire
+	counts  Counts
+
+	waiting map[*group]struct{} // groups with changes that have not been accepted, but for suspect parts
+	unsent  list.List           // groups with unsent changes, the oldest change first
+	rounds  roundHeap           // groups that are due at some time
+	claims  map[*Claim]struct{} // those that are not settled
+	lapses  lapseHeap           // pending markers by the time that they lapse
+
+	roundNext bool // The next group to be claimed is one of rounds, if one is due.
 }
-
-// ends is how many times of markers are remembered: who takes over a series must not write before its end.
-const ends = 4096
 
 // Counts tells how much is held.
 type Counts struct {
-	// Groups are those that a reader sees; Series are theirs, without the push times.
+	// Groups are those that a reader sees. Series are theirs, without the push times.
 	Groups, Series int
-	// Owed are series whose stale marker has not been accepted yet.
-	Owed int
-	// Size is that of the families that are held, and OwedSize that of the markers, in bytes.
-	Size, OwedSize int64
+	// Pending are the series whose stale marker is pending.
+	Pending int
+	// Size is the encoded size of the families, PendingSize that of the pending markers, in bytes.
+	Size, PendingSize int64
 }
 
-// group is a group that lives, or one that has been deleted and still owes markers.
+// group is a group that a reader sees, or one that was deleted and has pending markers.
 type group struct {
 	key    groupingkey.Key
 	path   string
 	number int
-	id     uint64 // tells its records from those of earlier groups of that number or key, and is higher
+	id     uint64 // distinguishes its records from those of earlier groups with this number or key, and is higher
 
-	// mu guards what follows against readers; changes come one at a time.
-	mu       sync.Mutex
-	alive    bool
-	pushed   time.Time
-	failed   time.Time
-	families map[string]*Family
-	times    content              // the series of the push times; not encoded
-	owed     []*content           // those of later changes come later; what is in it stays as it is, for whoever reads it
-	ending   map[series.Hash]bool // the series of owed
-	slots    slots
-	refused  map[*content]time.Time // since when something that is owed has been refused for good
+	// changing holds one token while the group is being changed. Its holder alone writes the fields below it, up to schedule.
+	changing chan struct{}
 
-	expiry *list.Element // in Store.pushes
-	after  int64         // milliseconds since the epoch; see After
+	// mu guards the fields below, up to schedule, against readers and claims.
+	mu        sync.Mutex
+	alive     bool
+	pushed    time.Time
+	failed    time.Time
+	families  map[string]*Family
+	times     content                  // the series of the push times; not encoded
+	unsent    map[*Family]struct{}     // families that the next consumer has not accepted
+	timesSent bool                     // The next consumer has accepted the push times.
+	pending   []*markers               // in the order of the changes
+	ending    map[series.Hash]*markers // the pending series, with the last markers that end them
+	slots     slots
+	dropping  map[*content]bool // contents that a change in progress removes, and that were never exported
+
+	// The fields below are guarded by Store.mu.
+	schedule
+	expiry   *list.Element        // in Store.pushes
+	reviving map[series.Hash]bool // pending series that a change in progress adds again
 }
 
 // New makes an empty store. Groups that its storage holds come with Restore.
 func New(o Options) *Store {
 	s := &Store{
 		options: o,
+		changed: make(chan struct{}, 1),
 		groups:  make(map[string]*group),
 		series:  make(map[series.Hash]int32),
+		claims:  make(map[*Claim]struct{}),
+		waiting: make(map[*group]struct{}),
 	}
 	if o.Client != nil {
 		s.storage = &records{client: o.Client, failed: o.StorageFailed, undo: make(map[string]*storage.Operation)}
+		s.commits.write = s.storage.writeAll
 	}
 	return s
 }
@@ -127,11 +167,80 @@ func New(o Options) *Store {
 // path is the canonical name of a group.
 func path(key groupingkey.Key) string { return key.Path(true) }
 
-func (s *Store) find(key groupingkey.Key) *group {
+// lock waits until nobody else changes the group and returns it, locked. If there is none, it makes one, or returns nil if create is
+// not set. The error is errBusy.
+func (s *Store) lock(ctx context.Context, key groupingkey.Key, create bool) (*group, error) {
 	p := path(key)
+	for ctx.Err() == nil {
+		g, added := s.findOrAdd(key, p, create)
+		if g == nil || added {
+			return g, nil
+		}
+		select {
+		case g.changing <- struct{}{}:
+		case <-ctx.Done():
+			return nil, ErrBusy
+		}
+		if s.holds(g) {
+			return g, nil
+		}
+		g.unlock() // It was removed meanwhile.
+	}
+	return nil, ErrBusy // The client may have retried with newer values.
+}
+
+func (g *group) unlock() { <-g.changing }
+
+func (s *Store) holds(g *group) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.groups[p]
+	return s.groups[g.path] == g
+}
+
+// findOrAdd finds a group, or makes one that has nothing yet and is locked, so that somebody will remove it if it stays empty.
+func (s *Store) findOrAdd(key groupingkey.Key, path string, create bool) (_ *group, added bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := s.groups[path]
+	if g != nil || !create {
+		return g, false
+	}
+	g = newGroup(key.Clone(), path, s.takeNumber(), newID())
+	g.changing <- struct{}{}
+	s.groups[path], s.numbers[g.number] = g, g
+	return g, true
+}
+
+func newGroup(key groupingkey.Key, path string, number int, id uint64) *group {
+	return &group{
+		key: key, path: path, number: number, id: id,
+		changing: make(chan struct{}, 1), families: make(map[string]*Family), schedule: schedule{index: notScheduled},
+	}
+}
+
+// takeNumber finds a free number. Store.mu is held.
+func (s *Store) takeNumber() int {
+	if last := len(s.vacant) - 1; last >= 0 {
+		n := s.vacant[last]
+		s.vacant = s.vacant[:last]
+		return n
+	}
+	s.numbers = append(s.numbers, nil)
+	return len(s.numbers) - 1
+}
+
+// removeIfEmpty removes a group that nobody sees and that has no pending markers. The group is locked.
+func (s *Store) removeIfEmpty(g *group) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if g.alive || len(g.pending) > 0 || s.groups[g.path] != g {
+		return
+	}
+	s.unschedule(g)
+	s.settled(g)
+	delete(s.groups, g.path)
+	s.numbers[g.number] = nil
+	s.vacant = append(s.vacant, g.number)
 }
 
 // Counts tells how much is held now.
@@ -148,9 +257,8 @@ type Snapshot struct {
 	Families                  []*Family // sorted by name, without the push times
 }
 
-// Snapshots gives all groups, sorted by their canonical paths. All snapshots are taken before the first one is given out, which
-// copies no content, so that what is done with them does not set them apart in time. They are not of the very same moment:
-// that would make all pushes wait.
+// Snapshots returns all groups, sorted by their canonical paths. Every group is as it was at one moment, but not all at the same
+// moment, since all pushes would have to wait for that. No content is copied.
 func (s *Store) Snapshots() iter.Seq[Snapshot] {
 	s.mu.Lock()
 	groups := slices.Collect(maps.Values(s.groups))
@@ -168,54 +276,16 @@ func (s *Store) Snapshots() iter.Seq[Snapshot] {
 func (g *group) snapshot() (_ Snapshot, alive bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	families := slices.SortedFunc(maps.Values(g.families), func(a, b *Family) int { return strings.Compare(a.Name, b.Name) })
-	return Snapshot{Key: g.key, PushTime: g.pushed, PushFailureTime: g.failed, Families: families}, g.alive
+	return Snapshot{Key: g.key, PushTime: g.pushed, PushFailureTime: g.failed, Families: g.sortedFamilies()}, g.alive
 }
 
-// Keys lists the groups whose number belongs to the given share of all, those that only owe markers included. The shares
-// of count, a power of two, are as large as each other, and few groups are spread over all of them.
-func (s *Store) Keys(share, count int) []groupingkey.Key {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []groupingkey.Key
-	width := bits.Len(uint(count - 1))
-	for n := int(bits.Reverse32(uint32(share)) >> (32 - width)); n < len(s.numbers); n += count {
-		if g := s.numbers[n]; g != nil {
-			keys = append(keys, g.key)
-		}
-	}
-	return keys
+// sortedFamilies are the families by their names. The group's mu is held.
+func (g *group) sortedFamilies() []*Family {
+	return slices.SortedFunc(maps.Values(g.families), byName)
 }
 
-// AllKeys lists the groups that a reader sees.
-func (s *Store) AllKeys() []groupingkey.Key {
-	var keys []groupingkey.Key
-	for snapshot := range s.Snapshots() {
-		keys = append(keys, snapshot.Key)
-	}
-	return keys
-}
+func byName(a, b *Family) int { return strings.Compare(a.Name, b.Name) }
 
-// Current makes the current values of a group anew, without times, its push times last. A group that
-// is unknown or deleted has none.
-func (s *Store) Current(key groupingkey.Key) pmetric.Metrics {
-	md := pmetric.NewMetrics()
-	g := s.find(key)
-	if g == nil {
-		return md
-	}
-	snapshot, alive := g.snapshot()
-	if !alive {
-		return md
-	}
-	for _, f := range snapshot.Families {
-		series.Join(md, s.forwarded(f.Metrics()))
-	}
-	series.Join(md, s.pushTimes(snapshot.Key, snapshot.PushTime, snapshot.PushFailureTime))
-	return md
-}
-
-// forwarded is what is forwarded of held metrics.
 func (s *Store) forwarded(held pmetric.Metrics) pmetric.Metrics {
 	if s.options.Forwarded == nil {
 		return held
@@ -223,84 +293,11 @@ func (s *Store) forwarded(held pmetric.Metrics) pmetric.Metrics {
 	return s.options.Forwarded(held)
 }
 
-// PushTimes makes the push times of a group anew, without times of their own.
-func (s *Store) PushTimes(key groupingkey.Key) pmetric.Metrics {
-	g := s.find(key)
-	if g == nil {
-		return pmetric.NewMetrics()
-	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if !g.alive {
-		return pmetric.NewMetrics()
-	}
-	return s.pushTimes(g.key, g.pushed, g.failed)
-}
-
 func (s *Store) pushTimes(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics {
 	if s.options.PushTimes == nil {
 		return pmetric.NewMetrics()
 	}
 	return s.options.PushTimes(key, pushed, failed)
-}
-
-// After is a time that everything later said of the group must exceed: other groups had some of its series up to then.
-func (s *Store) After(key groupingkey.Key) time.Time {
-	p := path(key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if g := s.groups[p]; g != nil {
-		return time.UnixMilli(g.after)
-	}
-	return time.Time{}
-}
-
-// Expired lists some groups whose time is over, those for which it has been longest first.
-func (s *Store) Expired(now time.Time, most int) []groupingkey.Key {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var keys []groupingkey.Key
-	for e := s.pushes.Front(); e != nil && len(keys) < most && s.isOver(e.Value.(*expiring), now); e = e.Next() {
-		keys = append(keys, e.Value.(*expiring).group.key)
-	}
-	return keys
-}
-
-// expiring is a group with the time its life is counted from.
-type expiring struct {
-	group *group
-	since time.Time
-}
-
-func (s *Store) isOver(e *expiring, now time.Time) bool { return now.Sub(e.since) >= s.options.TTL }
-
-// HasExpired tells whether a group's time is over still: it may have been pushed to since it was listed.
-func (s *Store) HasExpired(key groupingkey.Key, now time.Time) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	g := s.groups[path(key)]
-	return g != nil && g.expiry != nil && s.isOver(g.expiry.Value.(*expiring), now)
-}
-
-// live notes that the life of a group is counted from then on. The store's lock is held.
-func (s *Store) live(g *group, since time.Time) {
-	if s.options.TTL == 0 {
-		return
-	}
-	if g.expiry == nil {
-		g.expiry = s.pushes.PushBack(&expiring{g, since})
-		return
-	}
-	g.expiry.Value.(*expiring).since = since
-	s.pushes.MoveToBack(g.expiry)
-}
-
-// die ends the life of a group. The store's lock is held.
-func (s *Store) die(g *group) {
-	if g.expiry != nil {
-		s.pushes.Remove(g.expiry)
-		g.expiry = nil
-	}
 }
 
 // Close ends the use of the storage.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,7 +21,7 @@ import (
 
 func TestPushTimes(t *testing.T) {
 	t.Parallel()
-	s := store.New(options())
+	s := newStore(options())
 	require.NoError(t, do(t, s, 1, "PUT job/j a b"))
 	require.NoError(t, do(t, s, 2, "POST job/j b"))
 	require.NoError(t, do(t, s, 3, "FAIL job/j"))
@@ -32,31 +33,12 @@ func TestPushTimes(t *testing.T) {
 	assert.Equal(t, at(2), snapshots[0].Families[1].PushTime)
 
 	require.NoError(t, do(t, s, 4, "DELETE job/j"))
-	assert.Zero(t, s.PushTimes(pushtest.Key(t, "job/j")).DataPointCount())
+	assert.Empty(t, slices.Collect(s.Snapshots()))
 	require.NoError(t, do(t, s, 5, "FAIL job/j"))
 	again := slices.Collect(s.Snapshots())[0]
 	assert.Zero(t, again.PushTime, "deleted with the group")
 	assert.Equal(t, at(5), again.PushFailureTime)
 	assert.Equal(t, at(2), snapshots[0].PushTime, "a snapshot stays as it is")
-}
-
-func TestCurrent(t *testing.T) {
-	t.Parallel()
-	s := store.New(options())
-	key := pushtest.Key(t, "job/j")
-	assert.Zero(t, s.Current(key).DataPointCount(), "unknown")
-	push := pushtest.Text(t, "job/j", "# TYPE c counter\nc_total 1 # {t=\"1\"} 1\n# TYPE h histogram\n"+
-		"h_bucket{le=\"1\"} 1 # {t=\"1\"} 1\nh_bucket{le=\"+Inf\"} 1\nh_count 1\nh_sum 1\n# EOF\n")
-	require.NoError(t, s.Push(t.Context(), key, familiesOf(t, s, push), true, at(1)))
-
-	md := s.Current(key)
-	require.Equal(t, 4, md.DataPointCount())
-	metrics := md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics()
-	assert.Equal(t, 4, metrics.Len(), "one resource and scope")
-	md.ResourceMetrics().RemoveIf(func(pmetric.ResourceMetrics) bool { return true })
-	assert.Equal(t, 4, s.Current(key).DataPointCount(), "made anew each time")
-	require.NoError(t, do(t, s, 2, "DELETE job/j"))
-	assert.Zero(t, s.Current(key).DataPointCount(), "deleted")
 }
 
 // TestHeldWithoutExemplars keeps the exemplars for the push that brought them.
@@ -78,7 +60,7 @@ func TestHeldWithoutExemplars(t *testing.T) {
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			t.Parallel()
-			s := store.New(store.Options{Scope: pushtest.Scope})
+			s := newStore(store.Options{Scope: pushtest.Scope})
 			metrics := func(exemplars int) pmetric.Metrics {
 				md := pmetric.NewMetrics()
 				m := md.ResourceMetrics().AppendEmpty().ScopeMetrics().AppendEmpty().Metrics().AppendEmpty()
@@ -92,7 +74,7 @@ func TestHeldWithoutExemplars(t *testing.T) {
 			pushed := metrics(2)
 			family, err := s.NewFamily("m", "t", pushed)
 			require.NoError(t, err)
-			assert.Equal(t, metrics(2), pushed, "is handed on with them")
+			assert.Equal(t, metrics(2), pushed, "is unchanged")
 			assert.Equal(t, metrics(0), family.Metrics())
 		})
 	}
@@ -101,7 +83,7 @@ func TestHeldWithoutExemplars(t *testing.T) {
 // TestSnapshotsAreImmutable holds on to groups while they change.
 func TestSnapshotsAreImmutable(t *testing.T) {
 	t.Parallel()
-	s := store.New(options())
+	s := newStore(options())
 	require.NoError(t, do(t, s, 1, "PUT job/b x y"))
 	require.NoError(t, do(t, s, 1, "PUT job/a x"))
 	before := slices.Collect(s.Snapshots())
@@ -121,111 +103,31 @@ func TestSnapshotsAreImmutable(t *testing.T) {
 		}
 	}
 	assert.Equal(t, []string{"0", "a"}, jobs, "sorted, and as many as are wanted")
-	assert.Len(t, s.AllKeys(), 3)
-}
-
-func TestKeysOfShares(t *testing.T) {
-	t.Parallel()
-	for _, groups := range []int{0, 1, 2, 3, 16, 255, 256, 257, 1000} {
-		for _, count := range []int{1, 2, 16, 256} {
-			s := store.New(options())
-			for i := range groups {
-				require.NoError(t, s.Push(t.Context(), pushtest.Key(t, fmt.Sprintf("job/%d", i)), nil, true, at(i)))
-			}
-			seen, sizes := map[string]int{}, []int{}
-			for share := range count {
-				keys := s.Keys(share, count)
-				sizes = append(sizes, len(keys))
-				for _, key := range keys {
-					seen[key.Job]++
-				}
-			}
-			require.Len(t, seen, groups)
-			for job, n := range seen {
-				require.Equal(t, 1, n, job)
-			}
-			require.LessOrEqual(t, slices.Max(sizes)-slices.Min(sizes), 1, "of equal size")
-			requireSpread(t, sizes)
-		}
-	}
-}
-
-// requireSpread wants halves of all shares to have as many groups, and halves of halves.
-func requireSpread(t *testing.T, sizes []int) {
-	t.Helper()
-	if len(sizes) < 2 {
-		return
-	}
-	half := len(sizes) / 2
-	require.InDelta(t, sum(sizes[:half]), sum(sizes[half:]), 1)
-	requireSpread(t, sizes[:half])
-	requireSpread(t, sizes[half:])
-}
-
-func sum(numbers []int) (total int) {
-	for _, n := range numbers {
-		total += n
-	}
-	return total
-}
-
-func TestExpiry(t *testing.T) {
-	t.Parallel()
-	o := options()
-	o.TTL = 10 * time.Second
-	s := store.New(o)
-	expired := func(second int) (jobs []string) {
-		for _, key := range s.Expired(at(second), 100) {
-			assert.True(t, s.HasExpired(key, at(second)))
-			jobs = append(jobs, key.Job)
-		}
-		return jobs
-	}
-	for i, step := range []string{"PUT job/a x", "PUT job/b x", "FAIL job/c", "PUT job/d x", "POST job/a", "FAIL job/b", "FAIL job/c"} {
-		require.NoError(t, do(t, s, i, step))
-		requireSound(t, s)
-	}
-	assert.Empty(t, expired(10))
-	assert.Equal(t, []string{"b"}, expired(11), "a failed push does not prolong a life")
-	assert.Equal(t, []string{"b", "d", "a"}, expired(15), "that of a")
-	assert.Equal(t, []string{"b", "d", "a", "c"}, expired(16), "unless none ever succeeded")
-	assert.False(t, s.HasExpired(pushtest.Key(t, "job/a"), at(13)))
-	assert.True(t, s.HasExpired(pushtest.Key(t, "job/a"), at(14)))
-	assert.False(t, s.HasExpired(pushtest.Key(t, "job/unknown"), at(100)))
-	require.NoError(t, do(t, s, 20, "DELETE job/b"))
-	requireSound(t, s)
-	assert.Equal(t, []string{"d", "a", "c"}, expired(100), "it owes still, and is over already")
-
-	never := store.New(options())
-	require.NoError(t, do(t, never, 1, "PUT job/a x"))
-	assert.Empty(t, never.Expired(at(1<<30), 100))
-	assert.False(t, never.HasExpired(pushtest.Key(t, "job/a"), at(1<<30)))
 }
 
 func TestWithoutPushTimes(t *testing.T) {
 	t.Parallel()
-	s := store.New(store.Options{Scope: pushtest.Scope})
+	s := newStore(store.Options{Scope: pushtest.Scope})
 	require.NoError(t, do(t, s, 1, "PUT job/j"))
 	require.NoError(t, do(t, s, 2, "DELETE job/j"))
 	assert.Empty(t, shown(t, s), "nothing to end")
 	require.NoError(t, do(t, s, 3, "PUT job/j a"))
-	assert.Zero(t, s.PushTimes(pushtest.Key(t, "job/j")).DataPointCount())
 	require.NoError(t, do(t, s, 4, "DELETE job/j"))
-	assert.Equal(t, []string{"job/j deleted, owes a"}, shown(t, s))
+	assert.Equal(t, []string{"job/j deleted, pending a"}, shown(t, s))
 	require.NoError(t, s.Close(t.Context()))
 }
 
 // TestSameShape pushes the same series again, which leaves the index alone and takes no memory but the values.
 func TestSameShape(t *testing.T) {
 	t.Parallel()
-	s := store.New(options())
+	s := newStore(options())
 	require.NoError(t, do(t, s, 1, "PUT job/j a b h:1,2"))
 	before := s.Counts()
 	for i, verb := range []string{"PUT", "POST", "PUT", "POST"} {
 		require.NoError(t, do(t, s, i+2, verb+" job/j h:1,2 b a"))
 		assert.Equal(t, before, s.Counts())
 	}
-	assert.Zero(t, owedBy(s, pushtest.Key(t, "job/j")).DataPointCount())
+	assert.Zero(t, pendingOf(s, "job/j").DataPointCount())
 }
 
 // TestRandomChanges holds the store to its invariants and to a model of who has which series.
@@ -238,10 +140,10 @@ func TestRandomChanges(t *testing.T) {
 		if seed%2 == 0 {
 			o.MaxGroups, o.MaxSeries = 5, 60
 		}
-		s := store.New(o)
+		s := newStore(o)
 		for i := range 150 {
 			before := stateOf(t, s)
-			if err := randomChange(r, i)(t, s); err != nil {
+			if err := randomChange(r, i).do(t, s); err != nil {
 				require.Equal(t, before, stateOf(t, s), "refused: %v", err)
 			}
 			requireSound(t, s)
@@ -252,25 +154,41 @@ func TestRandomChanges(t *testing.T) {
 // paths are of groups that share series: some of them have the labels of a push as grouping labels.
 var paths = []string{"job/j", "job/j/x/1", "job/j/x/2", "job/j/instance/1", "job/j/instance/1/x/1", "job/k", "job/j/otel_scope_attr/1"}
 
-// randomChange makes a change that does the same to each store that it is done to.
-func randomChange(r *rand.Rand, n int) func(testing.TB, *store.Store) error {
-	return changeOf(r, paths[r.IntN(len(paths))], n)
+// randomStep is a change that does the same to each store that it is done to.
+type randomStep struct {
+	do      func(testing.TB, *testStore) error
+	settles string // the path of the group whose markers are exported
 }
 
-func changeOf(r *rand.Rand, path string, n int) func(testing.TB, *store.Store) error {
+func randomChange(r *rand.Rand, n int) randomStep { return changeOf(r, paths[r.IntN(len(paths))], n) }
+
+func stepOf(n int, step string) randomStep {
+	path, _ := strings.CutPrefix(step, "SETTLE ")
+	if path == step {
+		path = ""
+	}
+	return randomStep{func(tb testing.TB, s *testStore) error { return do(tb, s, n, step) }, path}
+}
+
+func changeOf(r *rand.Rand, path string, n int) randomStep {
 	switch kind := r.IntN(10); kind {
 	case 0, 1:
-		return func(tb testing.TB, s *store.Store) error { return do(tb, s, n, "DELETE "+path) }
+		return stepOf(n, "DELETE "+path)
 	case 2, 3:
-		return func(tb testing.TB, s *store.Store) error { return do(tb, s, n, "SETTLE "+path) }
+		return stepOf(n, "SETTLE "+path)
 	case 4:
-		return func(tb testing.TB, s *store.Store) error { return do(tb, s, n, "FAIL "+path) }
+		return stepOf(n, "FAIL "+path)
 	default:
 		seed := r.Uint64()
-		return func(tb testing.TB, s *store.Store) error {
+		return randomStep{do: func(tb testing.TB, s *testStore) error {
+			s.set(at(n))
 			key := pushtest.Key(tb, path)
 			push := pushtest.Random(rand.New(rand.NewPCG(7, seed)), key)
-			return s.Push(tb.Context(), key, familiesOf(tb, s, push), kind%2 == 0, at(n))
-		}
+			err := s.Push(tb.Context(), key, familiesOf(tb, s, push), kind%2 == 0, at(n))
+			if err == nil {
+				exportValues(tb, s)
+			}
+			return err
+		}}
 	}
 }

@@ -51,13 +51,13 @@ func decode(t *testing.T, format exposition.Format, body string) *exposition.Bat
 	return &b
 }
 
-func delimited(t testing.TB, body string) []byte {
+func delimited(tb testing.TB, body string) []byte {
 	var out bytes.Buffer
 	for text := range strings.SplitSeq(body, "\n\n") {
 		var family dto.MetricFamily
-		require.NoError(t, prototext.UnmarshalOptions{AllowPartial: true}.Unmarshal([]byte(text), &family))
+		require.NoError(tb, prototext.UnmarshalOptions{AllowPartial: true}.Unmarshal([]byte(text), &family))
 		_, err := protodelim.MarshalOptions{}.MarshalTo(&out, &family)
-		require.NoError(t, err)
+		require.NoError(tb, err)
 	}
 	return out.Bytes()
 }

@@ -1,0 +1,404 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
+)
+
+const (
+	// callTimeout bounds a call of groups, for which no client waits. When a batch is halved, so is the timeout, down to partTimeout.
+	callTimeout = 30 * time.Second
+	// partTimeout also bounds the calls for all suspects of a claim together.
+	partTimeout = 5 * time.Second
+	// settleTimeout bounds how long it takes to store that markers were accepted.
+	settleTimeout = 10 * time.Second
+	// stuckTimeout is how long a cancelled call may take to return.
+	stuckTimeout = time.Second
+	// probeInterval is the time between calls as long as everything is refused, and the shortest pause of a refused part.
+	probeInterval = time.Second
+	// probeGroups is how many groups are tried at a time then.
+	probeGroups = 16
+	// defaultRound is the longest pause if groups are not republished.
+	defaultRound = time.Minute
+)
+
+var errStuck = errors.New("the next consumer did not return before the deadline of the shutdown; what it was given may be lost")
+
+// Source is where groups are exported from.
+type Source interface {
+	// Claim returns what is due, or nil and when something will be due, zero if nothing will.
+	Claim(store.Limits) (*store.Claim, time.Time)
+	// Settle ends a claim, whose parts have their outcomes.
+	Settle(context.Context, *store.Claim) error
+	// Changed is signaled when something may be due earlier than Claim said.
+	Changed() <-chan struct{}
+}
+
+// groups exports what a source has due.
+type groups struct {
+	outbox    *Outbox
+	source    Source
+	suspects  suspects
+	stop      context.CancelFunc // ends claiming
+	cancel    context.CancelFunc // ends calls
+	context   context.Context    //nolint:containedctx // It is that of the calls, not of a request.
+	claiming  sync.WaitGroup
+	exporting sync.WaitGroup
+	freed     chan struct{} // signaled when a call ends
+	lone      atomic.Int64  // 1 + Outbox.accepts when the only part of a claim was last refused permanently
+
+	mu     sync.Mutex
+	calls  calls
+	pause  time.Duration // of refused parts; 0 if the last export had some part accepted
+	paused time.Time     // when the next groups are tried
+}
+
+// Serve begins to export what the source has due, until Shutdown.
+func (o *Outbox) Serve(source Source) {
+	claims, stop := context.WithCancel(context.Background())
+	calls, cancel := context.WithCancel(context.Background())
+	g := &groups{
+		outbox: o, source: source, suspects: suspects{known: make(map[store.PartID]*suspect)},
+		stop: stop, cancel: cancel, context: calls, freed: make(chan struct{}, 1),
+	}
+	o.groups = g
+	g.claiming.Go(func() { g.run(claims) })
+}
+
+// Stop ends claiming. Calls under way go on.
+func (o *Outbox) Stop() {
+	if o.groups != nil {
+		o.groups.stop()
+	}
+}
+
+// shutdown exports the changes that are left, unless everything was refused, and waits for the calls under way. When the context ends,
+// they are cancelled.
+func (g *groups) shutdown(ctx context.Context) error {
+	g.stop()
+	defer g.cancel()
+	defer context.AfterFunc(ctx, g.cancel)()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		g.claiming.Wait()
+		for g.context.Err() == nil && g.probesIn() == 0 {
+			claim, _ := g.source.Claim(g.limits())
+			if claim == nil {
+				break
+			}
+			g.export(claim)
+		}
+		g.exporting.Wait()
+	}()
+	select {
+	case <-done:
+		return nil
+	case <-ctx.Done():
+	}
+	select { // A consumer that heeds its context returns now.
+	case <-done:
+		return nil
+	case <-time.After(stuckTimeout):
+		return errStuck
+	}
+}
+
+// run claims what is due and exports it, until the context ends.
+func (g *groups) run(ctx context.Context) {
+	for g.await(ctx) {
+		claim, due := g.source.Claim(g.limits())
+		if claim == nil {
+			if !g.awaitDue(ctx, due) {
+				return
+			}
+			continue
+		}
+		call := g.begin()
+		g.exporting.Go(func() {
+			defer g.end(call)
+			g.export(claim)
+		})
+	}
+}
+
+// await waits until the next groups may be claimed. It returns false if the context ends.
+func (g *groups) await(ctx context.Context) bool {
+	if pause := g.probesIn(); pause > 0 && !sleep(ctx, pause) {
+		return false
+	}
+	if g.outbox.clock.await(ctx, allGroups) != nil {
+		return false
+	}
+	for {
+		room, in := g.room()
+		if room {
+			return ctx.Err() == nil
+		}
+		var slow <-chan time.Time
+		if in > 0 {
+			slow = time.After(in)
+		}
+		select {
+		case <-g.freed:
+		case <-slow:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+func (g *groups) room() (ok bool, in time.Duration) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls.room()
+}
+
+func (g *groups) begin() time.Time {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.calls.begin()
+}
+
+func (g *groups) end(call time.Time) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.calls.end(call)
+	select {
+	case g.freed <- struct{}{}:
+	default:
+	}
+}
+
+// limits bounds the next claim. As long as everything is refused, few groups are tried each probeInterval, even while earlier calls hang.
+func (g *groups) limits() store.Limits {
+	limits := store.Limits{Groups: maxGroups, Series: maxSeries, Bytes: maxBytes}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pause > 0 {
+		limits.Groups, g.paused = probeGroups, g.outbox.options.Now().Add(probeInterval)
+	}
+	return limits
+}
+
+func sleep(ctx context.Context, d time.Duration) bool {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// awaitDue waits until something may be due.
+func (g *groups) awaitDue(ctx context.Context, due time.Time) bool {
+	var later <-chan time.Time
+	if !due.IsZero() {
+		timer := time.NewTimer(due.Sub(g.outbox.options.Now()))
+		defer timer.Stop()
+		later = timer.C
+	}
+	select {
+	case <-g.source.Changed():
+	case <-later:
+	case <-ctx.Done():
+		return false
+	}
+	return true
+}
+
+// probesIn is how long to wait until the next groups are tried; 0 if not everything was refused the last time.
+func (g *groups) probesIn() time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.pause == 0 {
+		return 0
+	}
+	return max(g.paused.Sub(g.outbox.options.Now()), time.Millisecond)
+}
+
+// accepted notes that not everything was refused.
+func (g *groups) accepted() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pause = 0
+}
+
+// refused notes that everything was refused, and tells when it may be tried again.
+func (g *groups) refused(err error) time.Time {
+	_, asked := Judge(err)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.outbox.options.Now()
+	g.pause = min(max(2*g.pause, probeInterval), g.round())
+	g.paused = now.Add(min(probeInterval, g.pause))
+	return now.Add(max(g.pause, asked))
+}
+
+// round is the republish interval.
+func (g *groups) round() time.Duration {
+	if interval := g.outbox.options.RepublishInterval; interval > 0 {
+		return interval
+	}
+	return defaultRound
+}
+
+// export exports the parts of a claim and settles it.
+func (g *groups) export(claim *store.Claim) {
+	e := export{groups: g, claim: claim, accepts: g.outbox.accepts.Load()}
+	normal, suspects := g.suspects.sort(claim, g.outbox.options.Now())
+	for len(normal) > 0 && (e.failed == nil || e.isUp()) {
+		n := batchSize(normal)
+		e.deliver(normal[:n])
+		normal = normal[n:]
+	}
+	e.judge()
+	e.trySuspects(suspects)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.context), settleTimeout)
+	defer cancel()
+	_ = g.source.Settle(ctx, claim) // The source reports failures of its storage itself.
+}
+
+// batchSize is how many of the first parts make a batch. Only a single part exceeds the bound.
+func batchSize(parts []*store.Part) int {
+	n, count := 1, parts[0].Series
+	for n < len(parts) && count+parts[n].Series <= maxSeries {
+		count += parts[n].Series
+		n++
+	}
+	return n
+}
+
+// export is what becomes of a claim.
+type export struct {
+	*groups
+
+	claim   *store.Claim
+	accepts int64         // of the outbox, when the export began
+	failed  error         // the last refusal
+	alone   []*store.Part // parts that were refused by themselves
+	open    []*store.Part // parts that were refused together
+}
+
+// isUp tells whether the next consumer has accepted something since the export began.
+func (e *export) isUp() bool { return e.outbox.accepts.Load() > e.accepts }
+
+func (e *export) deliver(parts []*store.Part) {
+	began := time.Now()
+	d := delivery[*store.Part]{
+		call: func(some []*store.Part) error {
+			timeout := max(callTimeout*time.Duration(len(some))/time.Duration(len(parts)), partTimeout)
+			ctx, cancel := context.WithTimeout(e.context, timeout)
+			defer cancel()
+			return e.call(ctx, some)
+		},
+		settle: e.settle,
+		divide: e.claim.Divide,
+		// Nothing else may ever be accepted of the only group, and most of its families may be at fault.
+		splits: func(error) bool { return parts[0].SameGroup(parts[len(parts)-1]) && time.Since(began) < maxHalving },
+		stops:  func() bool { return e.context.Err() != nil },
+		taken:  e.isUp,
+		depth:  1 << 10, // Nobody waits.
+	}
+	d.run(parts)
+}
+
+// call exports parts in one call. The parts of a group share a resource.
+func (e *export) call(ctx context.Context, parts []*store.Part) error {
+	md := pmetric.NewMetrics()
+	for first := 0; first < len(parts); {
+		group, last := parts[first].Metrics(), first+1
+		for ; last < len(parts) && parts[last].SameGroup(parts[first]); last++ {
+			series.Join(group, parts[last].Metrics())
+		}
+		group.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
+		first = last
+	}
+	translate.Stamp(md, e.claim.At)
+	for _, p := range parts {
+		p.Outcome.Tried = true
+	}
+	return e.outbox.consume(ctx, md)
+}
+
+func (e *export) settle(parts []*store.Part, err error) {
+	switch {
+	case err == nil:
+		for _, p := range parts {
+			p.Outcome.Accepted = true
+		}
+		return
+	case len(parts) == 1:
+		p := parts[0]
+		p.Outcome.Err = err
+		e.alone = append(e.alone, p)
+	default:
+		e.open = append(e.open, parts...)
+	}
+	e.failed = err
+}
+
+// judge decides when the refused parts are tried again. What was refused while other parts were accepted is suspect.
+func (e *export) judge() {
+	switch {
+	case e.context.Err() != nil: // The calls were cancelled.
+	case e.isUp():
+		e.accepted()
+		for _, p := range e.alone {
+			e.suspects.refuse(e.groups, p)
+		}
+		for _, p := range e.open {
+			p.Outcome.Retry = e.outbox.options.Now().Add(probeInterval)
+		}
+	case e.failed == nil:
+	case len(e.open) == 0 && len(e.alone) == 1 && isPermanent(e.failed) && e.lone.Swap(e.accepts+1) != e.accepts+1:
+		// The second one before something is accepted is a sign that everything is refused.
+		e.suspects.refuse(e.groups, e.alone[0])
+	default:
+		retry := e.refused(e.failed)
+		for _, p := range e.claim.Parts {
+			if p.Outcome.Tried {
+				p.Outcome.Retry = retry
+			}
+		}
+	}
+}
+
+// trySuspects exports suspects, each by itself. If some hang, the others are left for a later claim: the groups of this one wait.
+func (e *export) trySuspects(parts []*store.Part) {
+	ctx, cancel := context.WithTimeout(e.context, partTimeout)
+	defer cancel()
+	for _, p := range parts {
+		if ctx.Err() == nil {
+			e.trySuspect(ctx, p)
+		} else {
+			p.Outcome.Retry, p.Outcome.Suspect = e.outbox.options.Now().Add(probeInterval), true
+		}
+	}
+}
+
+func (e *export) trySuspect(ctx context.Context, p *store.Part) {
+	err := e.call(ctx, []*store.Part{p})
+	if err == nil {
+		p.Outcome.Accepted = true
+		e.accepted()
+		e.suspects.accept(e.groups, p)
+		return
+	}
+	p.Outcome.Err = err
+	e.suspects.refuse(e.groups, p)
+}

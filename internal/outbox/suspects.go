@@ -1,0 +1,119 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package outbox
+
+import (
+	"sync"
+	"time"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// enoughRefusals is how many refusals in a row quarantine a part.
+const enoughRefusals = 3
+
+// suspects are parts that were refused by themselves while other parts were accepted. Each is exported in a call of its own until it is
+// accepted.
+type suspects struct {
+	mu    sync.Mutex
+	known map[store.PartID]*suspect
+}
+
+type suspect struct {
+	refusals    int
+	quarantined bool
+	retry       time.Time
+	seen        time.Time // in a claim
+	accepts     int64     // of the outbox at the last refusal
+}
+
+// sort divides the parts of a claim into those that are not suspect and the suspects that are due. The other suspects get the time that
+// they are due.
+func (s *suspects) sort(claim *store.Claim, now time.Time) (normal, due []*store.Part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.known) == 0 {
+		return claim.Parts, nil
+	}
+	claim.Separate(func(id store.PartID) bool { return s.known[id] != nil })
+	for _, p := range claim.Parts {
+		known := s.known[p.ID()]
+		switch {
+		case known == nil:
+			normal = append(normal, p)
+			continue
+		case known.retry.After(now):
+			p.Outcome.Retry, p.Outcome.Suspect = known.retry, true
+		default:
+			due = append(due, p)
+		}
+		known.seen = now
+	}
+	return normal, due
+}
+
+// refuse notes that a part was refused by itself, and sets when it is tried again. A refusal tells nothing new about a part that is
+// known, if nothing else has been accepted since the last one.
+func (s *suspects) refuse(g *groups, p *store.Part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now, accepts := g.outbox.options.Now(), g.outbox.accepts.Load()
+	s.prune(now, g.round())
+	known := s.known[p.ID()]
+	if known == nil {
+		known = &suspect{accepts: -1}
+		s.known[p.ID()] = known
+	}
+	known.seen = now
+	if known.accepts != accepts {
+		known.refusals++
+	}
+	known.accepts = accepts
+	if !known.quarantined && (known.refusals >= enoughRefusals || isPermanent(p.Outcome.Err)) {
+		known.quarantined = true
+		g.outbox.options.Observer.Quarantined(p, p.Outcome.Err)
+	}
+	pause := g.round() * 3 / 4 // It is due when its next round is.
+	if !known.quarantined {
+		pause = min(pause, probeInterval<<(known.refusals-1))
+	}
+	known.retry = now.Add(pause)
+	p.Outcome.Retry, p.Outcome.Suspect = known.retry, true
+}
+
+// prune forgets suspects that no claim has had for some rounds: their groups are gone. The lock is held.
+func (s *suspects) prune(now time.Time, round time.Duration) {
+	for id, known := range s.known {
+		if now.Sub(known.seen) > 3*round {
+			delete(s.known, id)
+		}
+	}
+}
+
+// accept notes that a part is not suspect any more.
+func (s *suspects) accept(g *groups, p *store.Part) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if known := s.known[p.ID()]; known != nil && known.quarantined {
+		g.outbox.options.Observer.Accepted(p)
+	}
+	delete(s.known, p.ID())
+}
+
+// Quarantined is how many parts of groups are quarantined.
+func (o *Outbox) Quarantined() (n int) {
+	if o.groups == nil {
+		return 0
+	}
+	s := &o.groups.suspects
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.prune(o.options.Now(), o.groups.round())
+	for _, known := range s.known {
+		if known.quarantined {
+			n++
+		}
+	}
+	return n
+}

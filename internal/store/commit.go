@@ -1,0 +1,124 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"context"
+	"slices"
+	"sync"
+)
+
+// Changes that are written together.
+const (
+	maxCommitChanges = 256
+	maxCommitBytes   = 8 << 20
+)
+
+// commit is a change that is to be written.
+type commit struct {
+	change *change
+	bytes  int
+
+	written chan error    // receives what became of it
+	lead    chan struct{} // receives if it is the first one in the queue and nobody is writing
+}
+
+// committer writes changes. While one batch is written, other changes wait, and are written together in the next one by the
+// goroutine of the first of them.
+type committer struct {
+	write func(ctx context.Context, changes []*change) error
+
+	mu      sync.Mutex
+	writing bool
+	queue   []*commit
+}
+
+// commit writes a change. A change that still waits when the context ends is not written. The error is write's, which all
+// changes of a batch share, or ErrBusy.
+func (c *committer) commit(ctx context.Context, ch *change) error {
+	own := &commit{change: ch, bytes: ch.bytes(), written: make(chan error, 1), lead: make(chan struct{}, 1)}
+	c.enter(own)
+	select {
+	case <-own.lead:
+	case err := <-own.written:
+		return err
+	case <-ctx.Done():
+		if c.leave(own) {
+			return ErrBusy
+		}
+		select {
+		case <-own.lead:
+		case err := <-own.written:
+			return err
+		}
+	}
+	c.writeBatch(context.WithoutCancel(ctx)) // It is not only the leader's.
+	return <-own.written
+}
+
+// enter puts a commit into the queue. If nobody is writing, it leads.
+func (c *committer) enter(own *commit) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.queue = append(c.queue, own)
+	if !c.writing {
+		c.writing = true
+		own.lead <- struct{}{}
+	}
+}
+
+// leave takes a commit out of the queue, unless it leads or is being written.
+func (c *committer) leave(own *commit) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	i := slices.Index(c.queue, own)
+	if i < 0 || len(own.lead) > 0 {
+		return false
+	}
+	c.queue = slices.Delete(c.queue, i, i+1)
+	return true
+}
+
+// writeBatch writes the first commits of the queue and then lets the next one lead.
+func (c *committer) writeBatch(ctx context.Context) {
+	batch := c.take()
+	changes := make([]*change, len(batch))
+	for i, own := range batch {
+		changes[i] = own.change
+	}
+	err := c.write(ctx, changes)
+	for _, own := range batch {
+		own.written <- err
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.writing = len(c.queue) > 0; c.writing {
+		c.queue[0].lead <- struct{}{}
+	}
+}
+
+// take takes a batch out of the queue. Its first commit may exceed the bound in bytes.
+func (c *committer) take() []*commit {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	n, bytes := 0, 0
+	for n < len(c.queue) && n < maxCommitChanges && (n == 0 || bytes+c.queue[n].bytes <= maxCommitBytes) {
+		bytes += c.queue[n].bytes
+		n++
+	}
+	batch := slices.Clone(c.queue[:n])
+	c.queue = slices.Delete(c.queue, 0, n)
+	return batch
+}
+
+// bytes is the encoded size of what the change adds.
+func (c *change) bytes() (n int) {
+	for _, f := range c.add {
+		n += len(f.encoded)
+	}
+	for _, m := range c.markers {
+		n += len(m.encoded)
+	}
+	return n
+}

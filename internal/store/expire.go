@@ -1,0 +1,171 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package store
+
+import (
+	"container/heap"
+	"context"
+	"sync"
+	"time"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+)
+
+// Expired is what an expiry removed.
+type Expired struct {
+	// Groups are those whose time to live had passed.
+	Groups []groupingkey.Key
+	// Lapsed are groups with pending markers that were dropped: no backend shows their series any more.
+	Lapsed []groupingkey.Key
+	// LapsedSeries is how many series these markers would have ended.
+	LapsedSeries int
+}
+
+// Expire removes the groups whose time to live has passed, and drops pending markers that have lapsed. The error is one of
+// Delete's; what could not be removed stays until the next expiry.
+func (s *Store) Expire(ctx context.Context) (Expired, error) {
+	now := s.options.Now()
+	var e Expired
+	var mu sync.Mutex
+	err := eachOf(s.expiredGroups(now), func(key groupingkey.Key) error {
+		expired := false
+		err := s.deleteIf(ctx, key, func(g *group) bool {
+			expired = s.hasExpired(g, now)
+			return expired
+		})
+		if err == nil && expired {
+			mu.Lock()
+			defer mu.Unlock()
+			e.Groups = append(e.Groups, key)
+		}
+		return err
+	})
+	if err == nil {
+		err = s.dropLapsed(ctx, now, &e)
+	}
+	return e, err
+}
+
+// dropLapsed drops the markers that have lapsed.
+func (s *Store) dropLapsed(ctx context.Context, now time.Time, e *Expired) error {
+	lapsed := s.popLapsed(now)
+	err := eachOf(lapsed, func(m lapse) error { return s.ack(ctx, m.group, []*markers{m.markers}) })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, m := range lapsed {
+		if !m.gone {
+			heap.Push(&s.lapses, m.markers)
+		} else if m.lost > 0 {
+			e.LapsedSeries += m.lost
+			e.Lapsed = append(e.Lapsed, m.group.key)
+		}
+		if s.groups[m.group.path] == m.group && m.group.claim == nil {
+			s.place(m.group) // See claimGroup.
+		}
+	}
+	return err
+}
+
+// lapse is markers that have lapsed, and how many of their series are still pending.
+type lapse struct {
+	*markers
+	lost int
+}
+
+// popLapsed takes the markers that have lapsed, so that no claim has them. Those of a claimed group stay until the claim is settled:
+// a group that adds their series must not be exported at the same time.
+func (s *Store) popLapsed(now time.Time) (lapsed []lapse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var claimed []*markers
+	for len(s.lapses) > 0 && !s.lapses[0].lapsed.After(now) {
+		m := heap.Pop(&s.lapses).(*markers)
+		if m.group.claim != nil {
+			claimed = append(claimed, m)
+			continue
+		}
+		m.group.mu.Lock()
+		lapsed = append(lapsed, lapse{m, len(m.left())})
+		m.group.mu.Unlock()
+	}
+	for _, m := range claimed {
+		heap.Push(&s.lapses, m)
+	}
+	return lapsed
+}
+
+// expiredAtOnce bounds the groups that one expiry removes.
+const expiredAtOnce = 1000
+
+// expiredGroups lists groups whose time to live has passed, the oldest push first.
+func (s *Store) expiredGroups(now time.Time) (keys []groupingkey.Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for e := s.pushes.Front(); e != nil && len(keys) < expiredAtOnce && s.isOver(e.Value.(*expiring), now); e = e.Next() {
+		keys = append(keys, e.Value.(*expiring).group.key)
+	}
+	return keys
+}
+
+// expiring is a group with the time that its life is counted from.
+type expiring struct {
+	group *group
+	since time.Time
+}
+
+func (s *Store) isOver(e *expiring, now time.Time) bool { return now.Sub(e.since) >= s.options.TTL }
+
+// hasExpired tells whether a group's time to live has passed. It may have been pushed to since it was listed.
+func (s *Store) hasExpired(g *group, now time.Time) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return g.expiry != nil && s.isOver(g.expiry.Value.(*expiring), now)
+}
+
+// touch counts the life of a group from then on. Store.mu is held.
+func (s *Store) touch(g *group, since time.Time) {
+	if s.options.TTL == 0 {
+		return
+	}
+	if g.expiry == nil {
+		g.expiry = s.pushes.PushBack(&expiring{g, since})
+		return
+	}
+	g.expiry.Value.(*expiring).since = since
+	s.pushes.MoveToBack(g.expiry)
+}
+
+// removeExpiry keeps a group from expiring. Store.mu is held.
+func (s *Store) removeExpiry(g *group) {
+	if g.expiry != nil {
+		s.pushes.Remove(g.expiry)
+		g.expiry = nil
+	}
+}
+
+// lapseHeap orders pending markers by the time that they lapse.
+type lapseHeap []*markers
+
+func (h lapseHeap) Len() int           { return len(h) }
+func (h lapseHeap) Less(i, j int) bool { return h[i].lapsed.Before(h[j].lapsed) }
+func (h lapseHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].index, h[j].index = i, j
+}
+
+// Push is heap.Interface's.
+func (h *lapseHeap) Push(m any) {
+	m.(*markers).index = len(*h)
+	*h = append(*h, m.(*markers))
+}
+
+// Pop is heap.Interface's.
+func (h *lapseHeap) Pop() any {
+	last := len(*h) - 1
+	m := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	m.index = notScheduled
+	return m
+}
