@@ -6,7 +6,6 @@ package pushgatewayreceiver // import "github.com/otelcol-pushgateway/pushgatewa
 import (
 	"errors"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -16,6 +15,9 @@ import (
 	"go.opentelemetry.io/collector/config/confighttp"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/configcheck"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
 )
 
 // Config is the configuration of the receiver. The defaults are set in factory.go.
@@ -24,98 +26,97 @@ type Config struct {
 	// max_request_body_size, compression_algorithms, timeouts, include_metadata, middlewares and so on.
 	ServerConfig confighttp.ServerConfig `mapstructure:",squash"`
 
-	// PathPrefixes are the prefixes under which every path is served. "" is the root; each other one starts with a slash
-	// and does not end with one. Default: "" and /pushgateway.
+	// PathPrefixes are the prefixes under which every path is served. "" is the root. Any other prefix starts with a slash and does
+	// not end with one. Default: "" and /pushgateway.
 	PathPrefixes []string `mapstructure:"path_prefixes"`
 
-	// Timestamps tells what becomes of explicit timestamps in a push. Default: reject.
+	// Timestamps selects how explicit timestamps in a push are treated: reject, drop or honor. Default: reject.
 	Timestamps Timestamps `mapstructure:"timestamps"`
 
 	// Histograms selects which part of a histogram is forwarded if it was pushed with classic and native buckets: classic, native
 	// or both. A histogram that has only one part is forwarded as it is. Default: classic.
 	Histograms Histograms `mapstructure:"histograms"`
 
-	// UTF8Names admits quoted metric and label names in the text formats and U__ escapes in paths, as the Pushgateway's
-	// --push.enable-utf8-names does. Protobuf carries UTF-8 names either way. Without it, a push is refused in which two series
-	// become one when names are escaped with underscores. Default: false.
+	// UTF8Names allows quoted metric and label names in the text formats and U__ escapes in paths, like --push.enable-utf8-names of a
+	// Pushgateway. Protobuf carries UTF-8 names either way. If false, a push is refused if two of its series become one when names
+	// are escaped with underscores. Default: false.
 	UTF8Names bool `mapstructure:"utf8_names"`
 
-	// PushTimeMetrics adds push_time_seconds with the labels of the group to every push. Default: true.
+	// PushTimeMetrics adds push_time_seconds with the labels of the group to every push, and with groups push_failure_time_seconds.
+	// Default: true.
 	PushTimeMetrics bool `mapstructure:"push_time_metrics"`
 
 	// IgnoreDelete answers DELETE with 202 and does nothing. Default: false, which answers 405.
 	IgnoreDelete bool `mapstructure:"ignore_delete"`
 
-	// Limits refuse what is too much. Exceeding one refuses the push and names the limit, its value and what came.
+	// Limits bound one push, or all pushes in progress. A push that exceeds a limit is refused with the name and value of the limit.
 	Limits LimitsConfig `mapstructure:"limits"`
 
-	// Groups keep the last value of each series until it is replaced, deleted or expires, as a Pushgateway does. Absent, which
-	// is the default, nothing is stored; present, even empty, groups are kept.
+	// Groups enable storing the last value of each series until it is replaced, deleted or expires, as in a Pushgateway. If absent,
+	// which is the default, nothing is stored. An empty block enables groups with the defaults.
 	Groups configoptional.Optional[GroupsConfig] `mapstructure:"groups"`
 
 	_ struct{}
 }
 
-// LimitsConfig bounds what one push, or all of them together, may take.
+// LimitsConfig bounds one push, or all pushes in progress.
 type LimitsConfig struct {
-	// InFlightBytes bounds the decompressed bytes of all pushes being worked on; beyond it pushes are answered with 503
-	// and Retry-After. 0 means no limit. Default: 128 MiB.
+	// InFlightBytes bounds the decompressed bytes of all pushes in progress. Further pushes are answered with 503 and Retry-After.
+	// 0 means no limit. Default: 134217728 (128 MiB).
 	InFlightBytes int64 `mapstructure:"in_flight_bytes"`
 
-	// SeriesPerPush bounds the series of one push, counted as Prometheus counts series: a histogram is its buckets, sum
-	// and count. 0 means no limit, which is the default.
+	// SeriesPerPush bounds the series of one push, as Prometheus counts series: a histogram has one per bucket, and its sum and count.
+	// 0 means no limit, which is the default.
 	SeriesPerPush int `mapstructure:"series_per_push"`
 
 	// LabelsPerSeries bounds the labels of a series, grouping labels included. 0 means no limit, which is the default.
 	LabelsPerSeries int `mapstructure:"labels_per_series"`
 
-	// LabelValueLength bounds the length in bytes of a label's value. Labels of exemplars are not counted. 0 means no limit, which is
-	// the default.
+	// LabelValueLength bounds the length of a label value in bytes, except in exemplars. 0 means no limit, which is the default.
 	LabelValueLength int `mapstructure:"label_value_length"`
 
 	_ struct{}
 }
 
-// GroupsConfig is how groups are kept.
+// GroupsConfig configures how groups are stored and republished.
 type GroupsConfig struct {
-	// RepublishInterval is the time within which each group's current values are handed on again, so that they stay visible:
+	// RepublishInterval is the time after which the current values of a group are exported again, so that backends keep showing them:
 	// 1s to 4m, or 0 for never. Default: 1m.
 	RepublishInterval time.Duration `mapstructure:"republish_interval"`
 
-	// TTL is how long after its last successful push a group is ended with stale markers and forgotten. 0 means never, which
-	// is the default.
+	// TTL is the time after its last successful push at which a group is removed and stale markers for its series are exported. 0 means
+	// never, which is the default.
 	TTL time.Duration `mapstructure:"ttl"`
 
-	// Storage is the storage extension that groups are written to before a push is answered. Without one they are lost with
-	// the process, and on reloading the configuration.
+	// Storage is the storage extension to which groups are written before a push is answered. If absent, groups are lost when the
+	// process ends and when the configuration is reloaded.
 	Storage *component.ID `mapstructure:"storage"`
 
-	// MaxGroups bounds the groups that are held; a push that would make one more is answered with 429. 0 means no limit.
-	// Default: 100000.
+	// MaxGroups bounds the number of groups. A push that would exceed it is answered with 429. 0 means no limit. Default: 100000.
 	MaxGroups int `mapstructure:"max_groups"`
 
-	// MaxSeries bounds the series that all groups hold, counted as Prometheus counts series; a push that would exceed it is
-	// answered with 429. 0 means no limit. Default: 1000000.
+	// MaxSeries bounds the series of all groups, as Prometheus counts series. A push that would exceed it is answered with 429. 0 means
+	// no limit. Default: 1000000.
 	MaxSeries int `mapstructure:"max_series"`
 
-	// MaxBytes bounds the bytes that all groups are held in; a push that would exceed it is answered with 429, and so is one that
-	// brings series when they are twice as many together with the stale markers that are owed. It is a bound where series are
-	// large, since a single one may be as large as a body. 0 means no limit. Default: 1073741824 (1 GiB).
+	// MaxBytes bounds the encoded size of all groups. A push that would exceed it is answered with 429. A push with new series is also
+	// refused while groups and pending stale markers exceed twice MaxBytes. Large series need this limit: a single one may be as
+	// large as a body. 0 means no limit. Default: 1073741824 (1 GiB).
 	MaxBytes int64 `mapstructure:"max_bytes"`
 
-	// AdminAPI serves PUT /api/v1/admin/wipe, which deletes all groups. Default: false.
+	// AdminAPI enables PUT /api/v1/admin/wipe, which deletes all groups. Default: false.
 	AdminAPI bool `mapstructure:"admin_api"`
 
 	_ struct{}
 }
 
-// Timestamps tells what becomes of explicit timestamps in a push.
+// Timestamps selects how explicit timestamps in a push are treated.
 type Timestamps string
 
-// What can become of explicit timestamps.
+// The treatments of explicit timestamps.
 const (
 	TimestampsReject Timestamps = "reject" // refuse the push, as a Pushgateway does
-	TimestampsDrop   Timestamps = "drop"   // take the time of the push instead
+	TimestampsDrop   Timestamps = "drop"   // use the time of the push instead
 	TimestampsHonor  Timestamps = "honor"  // keep them
 )
 
@@ -129,7 +130,7 @@ const (
 	HistogramsBoth    Histograms = "both"    // both parts
 )
 
-// codings are the content codings that confighttp can decode; "" is a body without coding.
+// codings are the content codings that confighttp can decode. "" stands for a body without coding.
 var codings = []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"}
 
 var (
@@ -137,55 +138,19 @@ var (
 	_ confmap.Validator   = (*Config)(nil)
 )
 
-// Unmarshal refuses unknown keys at every depth. Beside a squashed confighttp.ServerConfig they would be passed over in
-// silence, and so would those inside blocks of our own (collector issue 15907); confighttp's own blocks are strict.
+// Unmarshal refuses unknown keys at every depth, and values that are known mistakes. It also validates the settings of confighttp,
+// since [confmap.Validate] names the squashed field, which is no key.
 func (c *Config) Unmarshal(conf *confmap.Conf) error {
-	settings := conf.ToStringMap()
-	errs := unknownKeys("", settings, reflect.TypeFor[Config]())
-	for block, of := range map[string]reflect.Type{
-		"limits": reflect.TypeFor[LimitsConfig](), "groups": reflect.TypeFor[GroupsConfig](),
-	} {
-		if inner, ok := settings[block].(map[string]any); ok {
-			if block == "groups" {
-				inner = maps.Clone(inner)
-				delete(inner, "enabled") // configoptional's own, which turns the block off.
-			}
-			errs = errors.Join(errs, unknownKeys(block+"::", inner, of))
-		}
+	if err := configcheck.Check(conf.ToStringMap(), reflect.TypeFor[Config]()); err != nil {
+		return err
 	}
-	if errs != nil {
-		return errs
+	if err := conf.Unmarshal(c); err != nil {
+		return err
 	}
-	return conf.Unmarshal(c)
+	return configcheck.Validate(&c.ServerConfig)
 }
 
-func unknownKeys(path string, settings map[string]any, of reflect.Type) error {
-	known := keysOf(of)
-	var errs error
-	for _, key := range slices.Sorted(maps.Keys(settings)) {
-		if !slices.Contains(known, key) {
-			errs = errors.Join(errs, fmt.Errorf("unknown key %q; known are %s", path+key, strings.Join(known, ", ")))
-		}
-	}
-	return errs
-}
-
-// keysOf lists the configuration keys of a struct, those of squashed parts included.
-func keysOf(t reflect.Type) []string {
-	var keys []string
-	for field := range t.Fields() {
-		name, options, _ := strings.Cut(field.Tag.Get("mapstructure"), ",")
-		switch {
-		case options == "squash":
-			keys = append(keys, keysOf(field.Type)...)
-		case name != "":
-			keys = append(keys, name)
-		}
-	}
-	return keys
-}
-
-// Validate reports every bad value with its key.
+// Validate reports every invalid value with its key.
 func (c *Config) Validate() error {
 	return errors.Join(
 		c.validateServer(),
@@ -212,21 +177,21 @@ func (c *Config) validateServer() error {
 
 func validatePrefixes(prefixes []string) error {
 	if len(prefixes) == 0 {
-		return errors.New(`path_prefixes: must name at least one prefix; "" is the root`)
+		return errors.New(`path_prefixes: must list at least one prefix; "" is the root`)
 	}
 	var errs error
 	for i, prefix := range prefixes {
-		if fault := faultOfPrefix(prefix); fault != "" {
+		if fault := checkPrefix(prefix); fault != "" {
 			errs = errors.Join(errs, fmt.Errorf("path_prefixes: %q %s", prefix, fault))
 		}
 		if slices.Contains(prefixes[:i], prefix) {
-			errs = errors.Join(errs, fmt.Errorf("path_prefixes: %q is named twice", prefix))
+			errs = errors.Join(errs, fmt.Errorf("path_prefixes: %q is listed twice", prefix))
 		}
 	}
 	return errs
 }
 
-func faultOfPrefix(prefix string) string {
+func checkPrefix(prefix string) string {
 	switch {
 	case prefix == "":
 		return ""
@@ -239,7 +204,7 @@ func faultOfPrefix(prefix string) string {
 	}
 	for _, own := range []string{"/metrics", "/api", "/-"} {
 		if prefix == own || strings.HasPrefix(prefix, own+"/") {
-			return "must not lie under " + own + ", where the receiver's own paths are"
+			return "must not lie under " + own + ", which the receiver itself serves"
 		}
 	}
 	return ""
@@ -277,21 +242,20 @@ func notNegative[N int | int64](key string, limit N) error {
 	return fmt.Errorf("%s: must not be negative, is %d; 0 means no limit", key, limit)
 }
 
-// validateGroups also refuses what contradicts groups: a value that is handed on again has no time of its own, and what is
-// handed on by a timer has no request whose metadata it could carry.
+// validateGroups also refuses settings that contradict groups.
 func (c *Config) validateGroups() error {
 	if !c.Groups.HasValue() {
 		return nil
 	}
 	var errs error
 	if c.Timestamps == TimestampsHonor {
-		errs = errors.Join(errs, errors.New("groups: cannot be combined with timestamps: honor, since a value that is held is handed on again and again, at the time it is then"))
+		errs = errors.Join(errs, errors.New("groups: cannot be combined with timestamps: honor; republished values have the time of republishing"))
 	}
 	if c.ServerConfig.IncludeMetadata {
-		errs = errors.Join(errs, errors.New("groups: cannot be combined with include_metadata, since what is handed on again belongs to no request"))
+		errs = errors.Join(errs, errors.New("groups: cannot be combined with include_metadata; republished values belong to no request"))
 	}
 	if c.IgnoreDelete {
-		errs = errors.Join(errs, errors.New("groups: cannot be combined with ignore_delete, since DELETE deletes the group"))
+		errs = errors.Join(errs, errors.New("groups: cannot be combined with ignore_delete; with groups, DELETE deletes the group"))
 	}
 	return errors.Join(errs, c.Groups.Get().validate())
 }
@@ -313,4 +277,39 @@ func (g *GroupsConfig) validate() error {
 		errs = errors.Join(errs, fmt.Errorf("groups::ttl: must not be negative, is %s; 0 means for ever", g.TTL))
 	}
 	return errs
+}
+
+// mode names how pushes are processed.
+func (c *Config) mode() string {
+	if c.Groups.HasValue() {
+		return "groups"
+	}
+	return "proxy"
+}
+
+// warnings lists combinations of settings that work but hardly as intended.
+func (c *Config) warnings() []string {
+	var found []string
+	server, limits := &c.ServerConfig, &c.Limits
+	if body := pushhttp.MaxBodySize(server); limits.InFlightBytes > 0 && limits.InFlightBytes < body {
+		found = append(found, fmt.Sprintf("limits::in_flight_bytes (%d) is below max_request_body_size (%d): larger pushes than in_flight_bytes are refused with 413",
+			limits.InFlightBytes, body))
+	}
+	if write := server.WriteTimeout; write > 0 && (server.ReadTimeout == 0 || write < server.ReadTimeout) {
+		found = append(found, fmt.Sprintf("write_timeout (%s) is below read_timeout (%s): slow clients get no response", write, timeout(server.ReadTimeout)))
+	}
+	if !c.Groups.HasValue() {
+		return found
+	}
+	if g := c.Groups.Get(); g.TTL > 0 && g.TTL < g.RepublishInterval {
+		found = append(found, fmt.Sprintf("groups::ttl (%s) is below groups::republish_interval (%s): groups expire before they are exported again", g.TTL, g.RepublishInterval))
+	}
+	return found
+}
+
+func timeout(d time.Duration) string {
+	if d == 0 {
+		return "no limit"
+	}
+	return d.String()
 }

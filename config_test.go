@@ -6,6 +6,7 @@ package pushgatewayreceiver
 import (
 	"path/filepath"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/confmap/confmaptest"
 
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/configcheck"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 )
 
@@ -101,12 +103,12 @@ func TestEverySettingHasACase(t *testing.T) {
 			assert.True(t, all.IsSet(key), "testdata/config.yaml: all_settings lacks %s", key)
 		}
 	}
-	for _, key := range keysOf(reflect.TypeFor[LimitsConfig]()) {
+	for _, key := range configcheck.Keys(reflect.TypeFor[LimitsConfig]()) {
 		assert.True(t, all.IsSet("limits::"+key), "testdata/config.yaml: all_settings lacks limits::%s", key)
 	}
 	groups, err := testdataConfig(t).Sub("pushgateway/groups_all_settings")
 	require.NoError(t, err)
-	for _, key := range keysOf(reflect.TypeFor[GroupsConfig]()) {
+	for _, key := range configcheck.Keys(reflect.TypeFor[GroupsConfig]()) {
 		assert.True(t, groups.IsSet("groups::"+key), "testdata/config.yaml: groups_all_settings lacks groups::%s", key)
 	}
 }
@@ -117,10 +119,10 @@ func TestRefusedConfig(t *testing.T) {
 		config  map[string]any
 		message string
 	}{
-		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"`},
+		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"; known are endpoint, `},
 		"unknown key beside server settings": {map[string]any{"endpoint": "localhost:1", "prefix": "/x"}, `unknown key "prefix"`},
-		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `unknown key "limits::series"; known are in_flight_bytes, series_per_push, labels_per_series, label_value_length`},
-		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are republish_interval, ttl, storage, max_groups, max_series, max_bytes, admin_api`},
+		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `unknown key "limits::series"; known are series_per_push, labels_per_series, in_flight_bytes, label_value_length`},
+		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are max_groups, max_series, max_bytes, storage, admin_api, ttl, republish_interval`},
 		"groups with honor":                  {map[string]any{"groups": map[string]any{}, "timestamps": "honor"}, `groups: cannot be combined with timestamps: honor`},
 		"groups with include_metadata":       {map[string]any{"groups": map[string]any{}, "include_metadata": true}, `groups: cannot be combined with include_metadata`},
 		"groups with ignore_delete":          {map[string]any{"groups": nil, "ignore_delete": true}, `groups: cannot be combined with ignore_delete`},
@@ -130,24 +132,38 @@ func TestRefusedConfig(t *testing.T) {
 		"negative max_groups":                {map[string]any{"groups": map[string]any{"max_groups": -1}}, `groups::max_groups: must not be negative, is -1; 0 means no limit`},
 		"negative max_series":                {map[string]any{"groups": map[string]any{"max_series": -1}}, `groups::max_series: must not be negative`},
 		"negative max_bytes":                 {map[string]any{"groups": map[string]any{"max_bytes": -1}}, `groups::max_bytes: must not be negative`},
-		"unknown key in tls":                 {map[string]any{"tls": map[string]any{"cert": "x"}}, `cert`},
-		"unknown key in cors":                {map[string]any{"cors": map[string]any{"origins": []string{"*"}}}, `origins`},
-		"unknown key in auth":                {map[string]any{"auth": map[string]any{"user": "x"}}, `user`},
-		"unknown key in keepalive":           {map[string]any{"keepalive": map[string]any{"idle": "1s"}}, `idle`},
+		"unknown key in tls":                 {map[string]any{"tls": map[string]any{"cert": "x"}}, `unknown key "tls::cert"; known are `},
+		"unknown key in cors":                {map[string]any{"cors": map[string]any{"origins": []string{"*"}}}, `unknown key "cors::origins"; known are `},
+		"unknown key in auth":                {map[string]any{"auth": map[string]any{"user": "x"}}, `unknown key "auth::user"; known are `},
+		"unknown key in keepalive":           {map[string]any{"keepalive": map[string]any{"idle": "1s"}}, `unknown key "keepalive::idle"; known are `},
 		"prefix without leading slash":       {map[string]any{"path_prefixes": []string{"x"}}, `path_prefixes: "x" must start with a slash`},
 		"prefix with trailing slash":         {map[string]any{"path_prefixes": []string{"/x/"}}, `path_prefixes: "/x/" must not end with a slash`},
 		"prefix that is one slash":           {map[string]any{"path_prefixes": []string{"/"}}, `path_prefixes: "/" must be written as ""`},
 		"prefix under /metrics":              {map[string]any{"path_prefixes": []string{"/metrics/x"}}, `path_prefixes: "/metrics/x" must not lie under /metrics`},
 		"prefix /api":                        {map[string]any{"path_prefixes": []string{"/api"}}, `path_prefixes: "/api" must not lie under /api`},
 		"prefix under /-":                    {map[string]any{"path_prefixes": []string{"/-/x"}}, `path_prefixes: "/-/x" must not lie under /-`},
-		"prefix twice":                       {map[string]any{"path_prefixes": []string{"/x", "/x"}}, `path_prefixes: "/x" is named twice`},
-		"no prefix":                          {map[string]any{"path_prefixes": []string{}}, `path_prefixes: must name at least one prefix`},
+		"prefix twice":                       {map[string]any{"path_prefixes": []string{"/x", "/x"}}, `path_prefixes: "/x" is listed twice`},
+		"no prefix":                          {map[string]any{"path_prefixes": []string{}}, `path_prefixes: must list at least one prefix`},
 		"timestamps value":                   {map[string]any{"timestamps": "accept"}, `timestamps: unknown value "accept"; allowed are "reject", "drop" and "honor"`},
 		"histograms value":                   {map[string]any{"histograms": "exponential"}, `histograms: unknown value "exponential"; allowed are "classic", "native" and "both"`},
 		"negative in_flight_bytes":           {map[string]any{"limits": map[string]any{"in_flight_bytes": -1}}, `limits::in_flight_bytes: must not be negative, is -1; 0 means no limit`},
 		"negative series_per_push":           {map[string]any{"limits": map[string]any{"series_per_push": -1}}, `limits::series_per_push: must not be negative`},
 		"negative labels_per_series":         {map[string]any{"limits": map[string]any{"labels_per_series": -1}}, `limits::labels_per_series: must not be negative`},
 		"negative label_value_length":        {map[string]any{"limits": map[string]any{"label_value_length": -1}}, `limits::label_value_length: must not be negative`},
+		"top-level key in limits":            {map[string]any{"limits": map[string]any{"max_request_body_size": 1}}, `unknown key "limits::max_request_body_size"; max_request_body_size belongs at the top level of the receiver`},
+		"key of groups at the top level":     {map[string]any{"ttl": "1h"}, `unknown key "ttl"; it belongs in a block, as groups::ttl`},
+		"key of limits in groups":            {map[string]any{"groups": map[string]any{"in_flight_bytes": 1}}, `unknown key "groups::in_flight_bytes"; it belongs in a block, as limits::in_flight_bytes`},
+		"key of tls at the top level":        {map[string]any{"cert_file": "x"}, `unknown key "cert_file"; it belongs in a block, as tls::cert_file`},
+		"ttl in days":                        {map[string]any{"groups": map[string]any{"ttl": "7d"}}, `groups::ttl: "7d" is not a duration; write 168h`},
+		"republish_interval without unit":    {map[string]any{"groups": map[string]any{"republish_interval": 30}}, `groups::republish_interval: 30 has no unit; write 30s`},
+		"ttl without unit":                   {map[string]any{"groups": map[string]any{"ttl": 86400}}, `groups::ttl: 86400 has no unit; write 86400s`},
+		"read_timeout without unit":          {map[string]any{"read_timeout": 60}, `read_timeout: 60 has no unit; write 60s`},
+		"timeout of keepalive without unit":  {map[string]any{"keepalive": map[string]any{"idle_timeout": 60}}, `keepalive::idle_timeout: 60 has no unit; write 60s`},
+		"max_request_body_size with unit":    {map[string]any{"max_request_body_size": "5MB"}, `max_request_body_size: "5MB" is not a number; write 5000000`},
+		"in_flight_bytes with unit":          {map[string]any{"limits": map[string]any{"in_flight_bytes": "64MiB"}}, `limits::in_flight_bytes: "64MiB" is not a number; write 67108864`},
+		"boolean of YAML 1.1":                {map[string]any{"utf8_names": "yes"}, `utf8_names: "yes" is not a boolean; write true or false`},
+		"tls without a key":                  {map[string]any{"tls": map[string]any{"cert_file": "server.crt"}}, `'' tls: TLS configuration must include both certificate and key`},
+		"unknown transport":                  {map[string]any{"transport": "quic"}, `unsupported transport type "quic"`},
 		"wrong type":                         {map[string]any{"utf8_names": "perhaps"}, `utf8_names`},
 		"empty endpoint":                     {map[string]any{"endpoint": ""}, `endpoint: must not be empty`},
 		"unknown compression algorithm":      {map[string]any{"compression_algorithms": []string{"brotli"}}, `compression_algorithms: unknown algorithm "brotli"`},
@@ -158,6 +174,81 @@ func TestRefusedConfig(t *testing.T) {
 			require.ErrorContains(t, err, tc.message)
 		})
 	}
+}
+
+func TestWarnings(t *testing.T) {
+	t.Parallel()
+	type block = map[string]any
+	for name, tc := range map[string]struct {
+		config block
+		want   []string
+	}{
+		"defaults":                 {nil, nil},
+		"defaults of groups":       {block{"groups": nil}, nil},
+		"in_flight_bytes at least": {block{"max_request_body_size": 1000, "limits": block{"in_flight_bytes": 1000}}, nil},
+		"in_flight_bytes is off":   {block{"limits": block{"in_flight_bytes": 0}}, nil},
+		"in_flight_bytes below": {
+			block{"limits": block{"in_flight_bytes": 1000}},
+			[]string{"limits::in_flight_bytes (1000) is below max_request_body_size (20971520): larger pushes than in_flight_bytes are refused with 413"},
+		},
+		"max_request_body_size above": {
+			block{"max_request_body_size": 134217729},
+			[]string{"limits::in_flight_bytes (134217728) is below max_request_body_size (134217729): larger pushes than in_flight_bytes are refused with 413"},
+		},
+		"timeouts are equal":         {block{"read_timeout": "1m", "write_timeout": "1m"}, nil},
+		"write_timeout is off":       {block{"write_timeout": 0}, nil},
+		"write_timeout below":        {block{"write_timeout": "30s"}, []string{"write_timeout (30s) is below read_timeout (1m0s): slow clients get no response"}},
+		"read_timeout is off":        {block{"read_timeout": 0}, []string{"write_timeout (1m30s) is below read_timeout (no limit): slow clients get no response"}},
+		"ttl and interval are equal": {block{"groups": block{"ttl": "1m"}}, nil},
+		"nothing is republished":     {block{"groups": block{"ttl": "1s", "republish_interval": 0}}, nil},
+		"ttl below the interval": {
+			block{"groups": block{"ttl": "30s"}},
+			[]string{"groups::ttl (30s) is below groups::republish_interval (1m0s): groups expire before they are exported again"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			config, err := load(t, confmap.NewFromStringMap(block{"pushgateway": tc.config}), "")
+			require.NoError(t, err)
+			assert.Equal(t, tc.want, config.(*Config).warnings())
+		})
+	}
+}
+
+// TestNoErrorNamesAGoField has confighttp refuse settings: no message may name a struct that is squashed into the configuration.
+func TestNoErrorNamesAGoField(t *testing.T) {
+	t.Parallel()
+	for name, settings := range map[string]map[string]any{
+		"tls":       {"tls": map[string]any{"cert_file": "server.crt"}},
+		"transport": {"transport": "quic"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, confmap.NewFromStringMap(map[string]any{"pushgateway": settings}), "")
+			require.Error(t, err)
+			for _, field := range []string{"serverconfig", "netaddr", " config:"} {
+				assert.NotContains(t, strings.ToLower(err.Error()), field)
+			}
+		})
+	}
+}
+
+// TestEveryBlockOfConfighttp loads the blocks of confighttp with values of every type.
+func TestEveryBlockOfConfighttp(t *testing.T) {
+	t.Parallel()
+	type block = map[string]any
+	_, err := load(t, confmap.NewFromStringMap(block{"pushgateway": block{
+		"tls":                    block{"cert_file": "c", "key_file": "k", "min_version": "1.3", "reload_interval": "1h", "cipher_suites": []any{}, "include_system_ca_certs_pool": true},
+		"cors":                   block{"allowed_origins": []any{"https://a.example"}, "max_age": 60},
+		"auth":                   block{"authenticator": "basicauth/server", "request_params": []any{"token"}},
+		"keepalive":              block{"enabled": true, "idle_timeout": "1m"},
+		"response_headers":       block{"X-Header": "value"},
+		"middlewares":            []any{block{"id": "limiter/one"}},
+		"compression_algorithms": []any{"", "gzip"},
+		"read_header_timeout":    "5s",
+		"transport":              "tcp",
+	}}), "")
+	require.NoError(t, err)
 }
 
 func TestEveryFaultIsReported(t *testing.T) {

@@ -4,15 +4,17 @@
 // Package pushgatewayreceiver is a collector receiver that speaks the Prometheus Pushgateway's push protocol: batch jobs,
 // cron jobs and CI steps that push to a Pushgateway push to the collector instead, and their metrics enter a pipeline.
 //
-// By default it is a proxy: each push is forwarded once and nothing is stored. With groups it holds the last push of each group,
-// as a Pushgateway does, and hands it on again and again. A push takes one way through the code, in which no step reaches back:
+// By default the receiver is a proxy: it forwards each push once and stores nothing. With groups it stores the last push of each
+// group, as a Pushgateway does, and exports it repeatedly. Packages call only those below them:
 //
-//	internal/pushhttp      request: route, grouping key, content coding, body; and the status at the end
+//	internal/pushhttp      request: route, grouping key, content coding, body; and the status of the response
 //	internal/groupingkey   URL path <-> grouping key
 //	internal/exposition    body -> batch of families and series, one grammar per format
 //	internal/translate     batch and grouping key -> pdata, refused if it contradicts itself
-//	internal/ingest        the use cases: limits, order and time of pushes, hand-over, telemetry
-//	internal/store         groups: held, merged, expired, and kept in a storage extension
-//	internal/series        which series a group's families are, and the stale markers that end them
+//	internal/ingest        the use cases push, delete and wipe; limits, telemetry
+//	internal/outbox        export to the next consumer: batches, retries, times
+//	internal/store         groups: changes, expiry, stale markers, storage extension
+//	internal/series        the series of a family, and their stale markers
 //	internal/gather        groups -> GET /metrics and the query API
+//	internal/configcheck   mistakes in the configuration, with the way to write it
 package pushgatewayreceiver // import "github.com/otelcol-pushgateway/pushgatewayreceiver"

@@ -17,29 +17,29 @@ import (
 )
 
 const (
-	// defaultEndpoint is the Pushgateway's port, on localhost as the collector's security practice demands.
+	// defaultEndpoint is the port of a Pushgateway, on localhost as the security practice of the collector demands.
 	defaultEndpoint = "localhost:9091"
 
-	// defaultReadTimeout ends a request whose body stalls. Without it such a request would live for ever.
+	// defaultReadTimeout ends a request whose body stalls.
 	defaultReadTimeout = 60 * time.Second
 
-	// defaultWriteTimeout leaves half a minute for the answer to a body that took all of read_timeout: it begins with the body,
-	// not with the answer. With confighttp's 30s a push that was slower would be taken, or refused, without a word.
+	// defaultWriteTimeout leaves half a minute for the response to a body that took all of read_timeout, since it includes reading the
+	// body. With the default of confighttp, 30s, a slower client would get no response.
 	defaultWriteTimeout = defaultReadTimeout + 30*time.Second
 
-	// defaultInFlightBytes lets six pushes of the largest default size (20 MiB) be worked on at once.
+	// defaultInFlightBytes allows six concurrent pushes of the largest default size (20 MiB).
 	defaultInFlightBytes = 128 << 20
 
-	// defaultRepublishInterval is a usual scrape interval, well within the five minutes for which Prometheus shows a series.
+	// defaultRepublishInterval is a usual scrape interval, below the five minutes for which Prometheus shows a series.
 	defaultRepublishInterval = time.Minute
 
 	defaultMaxGroups = 100_000
 	defaultMaxSeries = 1_000_000
-	// defaultMaxBytes lets a million series have a kilobyte each, three times what usual ones take.
+	// defaultMaxBytes allows a kilobyte for each of a million series, three times the size of usual series.
 	defaultMaxBytes = 1 << 30
 )
 
-// NewFactory makes the factory of the receiver.
+// NewFactory returns the factory of the receiver.
 func NewFactory() receiver.Factory {
 	return receiver.NewFactory(
 		metadata.Type,

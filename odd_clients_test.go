@@ -153,7 +153,7 @@ func TestDeleteOfOddClients(t *testing.T) {
 			body   string
 		}{
 			{http.MethodPut, http.StatusOK, ""},
-			{http.MethodGet, http.StatusMethodNotAllowed, "Method Not Allowed\n"},
+			{http.MethodGet, http.StatusMethodNotAllowed, "Method Not Allowed; GET /metrics shows all groups\n"},
 			{http.MethodDelete, http.StatusAccepted, ""},
 		} {
 			status, _, body := exchange(t, address, &conformanceStep{

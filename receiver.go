@@ -29,8 +29,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// shutdownTimeout is how long requests in flight may take to finish. The collector's own context has no deadline then,
-// and receivers are stopped one after the other before any queue is flushed: one stalled request must not hold that up.
+// shutdownTimeout bounds the time for requests in flight to finish. The collector's context has no deadline at shutdown, and the
+// collector stops all receivers before it flushes queues.
 const shutdownTimeout = 10 * time.Second
 
 type pushgatewayReceiver struct {
@@ -95,8 +95,11 @@ func groupOptions(config *Config) *ingest.GroupOptions {
 	}
 }
 
-// Start listens and serves, and begins to restore groups. A failed start leaves nothing open.
+// Start listens, serves, and starts restoring groups. If it fails, it leaves nothing open.
 func (r *pushgatewayReceiver) Start(ctx context.Context, host component.Host) error {
+	for _, warning := range r.config.warnings() {
+		r.set.Logger.Warn(warning)
+	}
 	server, err := r.newServer(ctx, host)
 	if err != nil {
 		return err
@@ -111,12 +114,26 @@ func (r *pushgatewayReceiver) Start(ctx context.Context, host component.Host) er
 		}
 	}
 	r.server = server
-	r.set.Logger.Info("Starting HTTP server", zap.Stringer("endpoint", listener.Addr()))
+	r.set.Logger.Info("Starting HTTP server", zap.Stringer("endpoint", listener.Addr()), zap.String("mode", r.config.mode()),
+		zap.String("push_url", r.pushURL(listener.Addr())))
 	r.serving.Go(func() { r.serve(host, listener) })
 	return nil
 }
 
-// startGroups opens the storage of groups and begins to restore them.
+// pushURL describes the URL of a push to the listener.
+func (r *pushgatewayReceiver) pushURL(address net.Addr) string {
+	scheme := "http://"
+	if r.config.ServerConfig.TLS.HasValue() {
+		scheme = "https://"
+	}
+	host := address.String()
+	if address.Network() == "unix" {
+		host = "localhost" // as for curl --unix-socket
+	}
+	return scheme + host + pushhttp.PushPath(r.config.PathPrefixes)
+}
+
+// startGroups opens the storage and starts restoring groups.
 func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Host) error {
 	config := r.config.Groups.Get()
 	client, err := r.storageClient(ctx, host, config.Storage)
@@ -126,10 +143,10 @@ func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Ho
 	return r.ingest.Start(client)
 }
 
-// storageClient is nil if no storage is configured.
+// storageClient returns nil if no storage is configured.
 func (r *pushgatewayReceiver) storageClient(ctx context.Context, host component.Host, id *component.ID) (storage.Client, error) {
 	if id == nil {
-		r.set.Logger.Warn("Groups are kept in memory only and are lost on restart and on reload; configure groups::storage to keep them")
+		r.set.Logger.Warn("Groups are kept in memory only and will be lost on restart or reload. Set groups::storage to persist them.")
 		return nil, nil
 	}
 	extension, ok := host.GetExtensions()[*id]
@@ -147,7 +164,7 @@ func (r *pushgatewayReceiver) storageClient(ctx context.Context, host component.
 	return client, nil
 }
 
-// serve accepts until the server is shut down. A listener that fails before that is the collector's to know.
+// serve accepts connections until Shutdown. If the listener fails earlier, it reports a fatal error.
 func (r *pushgatewayReceiver) serve(host component.Host, listener net.Listener) {
 	if err := r.server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 		componentstatus.ReportStatus(host, componentstatus.NewFatalErrorEvent(err))
@@ -178,14 +195,14 @@ func (r *pushgatewayReceiver) groupRoutes() *pushhttp.GroupOptions {
 	}
 }
 
-// buildInformation has the keys of a Pushgateway's.
+// buildInformation has the keys of a Pushgateway's build information.
 func buildInformation(build component.BuildInfo) map[string]string {
 	return map[string]string{
 		"version": build.Version, "revision": "", "branch": "", "buildUser": "", "buildDate": "", "goVersion": runtime.Version(),
 	}
 }
 
-// flags shows the settings that a Pushgateway has flags for, under their names.
+// flags returns the settings for which a Pushgateway has flags, under the names of the flags.
 func (r *pushgatewayReceiver) flags() map[string]string {
 	groups := r.config.Groups.Get()
 	persistence := ""
@@ -200,19 +217,19 @@ func (r *pushgatewayReceiver) flags() map[string]string {
 	}
 }
 
-// Shutdown stops accepting, lets requests in flight finish until the context ends or shutdownTimeout has passed, and
-// then cuts them. It may be called before Start and more than once.
+// Shutdown stops accepting and waits for requests in flight until the context ends or shutdownTimeout has passed. Then it closes
+// their connections. It may be called before Start and more than once.
 func (r *pushgatewayReceiver) Shutdown(ctx context.Context) error {
 	r.ingest.Stopping()
-	patience, cancel := context.WithTimeout(ctx, shutdownTimeout)
+	limited, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	if r.server != nil {
-		if err := r.server.Shutdown(patience); err != nil {
-			r.set.Logger.Warn("Requests in flight were cut at shutdown", zap.Error(err))
-			_ = r.server.Close() // The listener is closed already; what is left are connections to cut.
+		if err := r.server.Shutdown(limited); err != nil {
+			r.set.Logger.Warn("Shutdown closed connections with requests in flight", zap.Error(err))
+			_ = r.server.Close() // The listener is closed already. Close ends the remaining connections.
 		}
 		r.serving.Wait()
 		r.server = nil
 	}
-	return r.ingest.Shutdown(patience)
+	return r.ingest.Shutdown(limited)
 }

@@ -215,6 +215,47 @@ func (c *blockingConsumer) ConsumeMetrics(ctx context.Context, _ pmetric.Metrics
 	}
 }
 
+func TestStartInTheLog(t *testing.T) {
+	t.Parallel()
+	for name, tc := range map[string]struct {
+		config   *Config
+		mode     string
+		path     string
+		warnings []string
+	}{
+		"proxy":        {with(func(*Config) {}), "proxy", "/metrics/job/<job>{/<label>/<value>}", nil},
+		"other prefix": {with(func(c *Config) { c.PathPrefixes = []string{"/team-long", "/team"} }), "proxy", "/team/metrics/job/<job>{/<label>/<value>}", nil},
+		"groups": {
+			with(withGroups(func(*GroupsConfig) {})), "groups", "/metrics/job/<job>{/<label>/<value>}",
+			[]string{"Groups are kept in memory only and will be lost on restart or reload. Set groups::storage to persist them."},
+		},
+		"contradiction": {
+			with(func(c *Config) { c.ServerConfig.WriteTimeout = time.Second }), "proxy", "/metrics/job/<job>{/<label>/<value>}",
+			[]string{"write_timeout (1s) is below read_timeout (1m0s): slow clients get no response"},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			core, logs := observer.New(zapcore.InfoLevel)
+			set := receivertest.NewNopSettings(metadata.Type)
+			set.Logger = zap.New(core)
+			tc.config.ServerConfig.NetAddr.Endpoint = "127.0.0.1:0"
+			r, err := NewFactory().CreateMetrics(t.Context(), set, tc.config, consumertest.NewNop())
+			require.NoError(t, err)
+			require.NoError(t, r.Start(t.Context(), componenttest.NewNopHost()))
+			require.NoError(t, r.Shutdown(t.Context()))
+			fields := logs.FilterMessage("Starting HTTP server").All()[0].ContextMap()
+			assert.Equal(t, tc.mode, fields["mode"])
+			assert.Equal(t, "http://"+fields["endpoint"].(string)+tc.path, fields["push_url"])
+			var warnings []string
+			for _, line := range logs.FilterLevelExact(zapcore.WarnLevel).All() {
+				warnings = append(warnings, line.Message)
+			}
+			assert.Equal(t, tc.warnings, warnings)
+		})
+	}
+}
+
 func TestInFlightBytes(t *testing.T) {
 	t.Parallel()
 	next := newBlockingConsumer()

@@ -38,7 +38,8 @@ func (x *exchange) explain() (rows []string, rest string) {
 }
 
 // help follows what a Pushgateway says.
-var help = regexp.MustCompile("; (the body is (not valid|compressed with)|the body was read as text because|byte 1 of the body is|this is (a Prometheus remote-write|an OTLP) request|OpenMetrics 2\\.0 is not supported)[^\n]*")
+var help = regexp.MustCompile("; (the body is (not valid|compressed with)|the body was read as text because|byte 1 of the body is|this is (a Prometheus remote-write|an OTLP) request|OpenMetrics 2\\.0 is not supported|" +
+	"this receiver (serves|forwards)|the admin API is disabled|GET \\S+ shows all groups|pushes go to|this path serves)[^\n]*")
 
 // withoutHelp cuts off the help that follows a refusal.
 func withoutHelp(body string) string { return help.ReplaceAllString(body, "") }

@@ -10,10 +10,9 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// decode reads the body into the batch, in the format that its Content-Type names. An OpenMetrics body with a fault is read as
-// text if it is text, since a Pushgateway reads all of them so; then the fault is returned beside no error. What neither
-// grammar takes has the fault of OpenMetrics. The memory for the batch is reserved while it grows: what the first attempt has
-// reserved is kept for the second, as the batch keeps its memory.
+// decode decodes the body in the format of its Content-Type. An invalid OpenMetrics body is decoded as text if it is valid text, as
+// in a Pushgateway; decode then returns the OpenMetrics error as fault and no error. If the body is neither, the error is that of
+// OpenMetrics. Memory is reserved while the batch grows. The second attempt reuses the batch and its reservation.
 func (in *Ingest) decode(o *Observation, batch *exposition.Batch, r Request, reserved *reservation) (fault *exposition.ParseError, err error) {
 	err = in.decodeAs(r.Format, batch, r, reserved)
 	o.decoded(len(batch.Series))
@@ -22,7 +21,7 @@ func (in *Ingest) decode(o *Observation, batch *exposition.Batch, r Request, res
 		return nil, err
 	}
 	err = in.decodeAs(exposition.Text, batch, r, reserved)
-	if _, isFault := errors.AsType[*exposition.ParseError](err); isFault || err == nil && in.mistakesTimestamps(batch) {
+	if _, isFault := errors.AsType[*exposition.ParseError](err); isFault || err == nil && in.honorsTimestamps(batch) {
 		return nil, fault
 	}
 	o.decoded(len(batch.Series))
@@ -34,17 +33,17 @@ func (in *Ingest) decode(o *Observation, batch *exposition.Batch, r Request, res
 
 func (in *Ingest) decodeAs(f exposition.Format, batch *exposition.Batch, r Request, reserved *reservation) error {
 	options := in.options.Exposition
-	weight := &scale{key: r.Key, body: r.Body, held: in.groups != nil}
-	options.Weigh = func(b *exposition.Batch) error { return reserved.upTo(weight.surplus(b)) }
+	estimator := &memoryEstimator{key: r.Key, body: r.Body, stored: in.groups != nil}
+	options.Weigh = func(b *exposition.Batch) error { return reserved.upTo(estimator.extra(b)) }
 	if err := batch.Decode(f, r.Body, options); err != nil {
 		return err
 	}
 	return options.Weigh(batch)
 }
 
-// mistakesTimestamps tells whether timestamps that are honored would come from an OpenMetrics body that was read as text. They
-// are seconds there and milliseconds here. A Pushgateway honors none.
-func (in *Ingest) mistakesTimestamps(batch *exposition.Batch) bool {
+// honorsTimestamps reports whether a batch that was decoded as text has timestamps that would be honored. They are milliseconds in text
+// and seconds in OpenMetrics.
+func (in *Ingest) honorsTimestamps(batch *exposition.Batch) bool {
 	if in.options.Translate.Timestamps != translate.Honor {
 		return false
 	}
@@ -56,10 +55,10 @@ func (in *Ingest) mistakesTimestamps(batch *exposition.Batch) bool {
 	return false
 }
 
-// readAsText adds to a refusal the fault in OpenMetrics for which the body was read as text, if it was.
+// readAsText adds the OpenMetrics fault, if any, because of which the body was read as text.
 func (r *Refusal) readAsText(fault *exposition.ParseError) *Refusal {
 	if fault != nil {
-		r.Help = "the body was read as text because of an " + cut(fault.Error())
+		r.Help = "the body was read as text because of an " + truncate(fault.Error())
 	}
 	return r
 }

@@ -10,82 +10,84 @@ import (
 	"time"
 )
 
-// defaultRetryAfter is what a client is told to wait if the refusal itself does not say. Batch jobs have time, and a
-// collector that is short of memory needs some.
+// defaultRetryAfter is the retry delay of refusals that have no delay of their own.
 const defaultRetryAfter = 5 * time.Second
 
-// Reason is the kind of a refusal. The set is bounded: it is an attribute of a metric, the unit of log throttling and
-// what the HTTP status is decided by.
+// groupLimitRetryAfter is the retry delay when a limit of groups is reached: that lasts until somebody deletes groups, groups expire
+// or an operator raises the limit.
+const groupLimitRetryAfter = 5 * time.Minute
+
+// Reason is the kind of a refusal. It is an attribute of a metric, the key of log throttling, and determines the HTTP status.
 type Reason string
 
 // The reasons for which a push is refused.
 const (
-	ReasonPath         Reason = "path"         // the URL names no valid grouping key
-	ReasonMethod       Reason = "method"       // the method is not served, DELETE without memory among them
-	ReasonAuth         Reason = "auth"         // authentication failed
-	ReasonCoding       Reason = "coding"       // the content coding is unknown or not enabled
-	ReasonBody         Reason = "body"         // the body was cut off or its coding is corrupt
-	ReasonTooLarge     Reason = "too_large"    // the body is larger than allowed, before or after decompression
-	ReasonParse        Reason = "parse"        // the body is not of the announced exposition format
-	ReasonInconsistent Reason = "inconsistent" // the push contradicts itself or its grouping key
-	ReasonLimit        Reason = "limit"        // a limit on series or labels
-	ReasonFull         Reason = "full"         // a limit on what groups hold
-	ReasonStorage      Reason = "storage"      // the push could not be stored
-	ReasonStarting     Reason = "starting"     // groups are being restored
-	ReasonOverload     Reason = "overload"     // too much is in flight, or the group stayed busy until the request ended
-	ReasonUnavailable  Reason = "unavailable"  // the next consumer refused, a retry may help
-	ReasonExhausted    Reason = "exhausted"    // the next consumer is out of some resource
-	ReasonPermanent    Reason = "permanent"    // the next consumer refused for good
+	ReasonPath            Reason = "path"             // the path is unknown or has no valid grouping key
+	ReasonMethod          Reason = "method"           // the method is not served, such as DELETE without groups
+	ReasonAuth            Reason = "auth"             // authentication failed
+	ReasonContentEncoding Reason = "content_encoding" // the content coding is unknown or not enabled
+	ReasonBadBody         Reason = "bad_body"         // the body was cut off or could not be decompressed
+	ReasonTooLarge        Reason = "too_large"        // the body is too large before or after decompression
+	ReasonParse           Reason = "parse"            // the body is not valid in its exposition format
+	ReasonInconsistent    Reason = "inconsistent"     // the push contradicts itself, its grouping key or another group
+	ReasonLimit           Reason = "limit"            // a limit on series or labels
+	ReasonGroupLimit      Reason = "group_limit"      // a limit of groups
+	ReasonStorage         Reason = "storage"          // the push could not be stored
+	ReasonStarting        Reason = "starting"         // groups are being restored
+	ReasonOverload        Reason = "overload"         // too many bytes are in flight, or the group was busy for too long
+	ReasonUnavailable     Reason = "unavailable"      // the next consumer returned a transient error
+	ReasonExhausted       Reason = "exhausted"        // the next consumer is out of a resource
+	ReasonPermanent       Reason = "permanent"        // the next consumer returned a permanent error
 )
 
-// Refusal tells why a push was not taken.
+// Refusal is the error for a request that was refused.
 type Refusal struct {
 	Reason Reason
-	// Err is what the person who pushed is told.
+	// Err is the cause, for the client.
 	Err error
-	// Help follows Err in the same line, if there is any.
+	// Help follows Err in the same line. It may be empty.
 	Help string
-	// RetryAfter is when a retry makes sense, if it does.
+	// RetryAfter is the delay before a retry. It is 0 if a retry does not help.
 	RetryAfter time.Duration
 }
 
-// Refuse makes a refusal without a time for a retry.
+// Refuse returns a refusal without a retry delay.
 func Refuse(reason Reason, err error) *Refusal {
 	return &Refusal{Reason: reason, Err: err}
 }
 
-// Error is what the person who pushed is told: Err, cut at maxText bytes, and the help.
+// Error returns the text for the client: Err, truncated to maxText bytes, and Help.
 func (r *Refusal) Error() string {
 	text := r.Err.Error()
 	switch r.Reason {
 	case ReasonStorage, ReasonUnavailable, ReasonExhausted, ReasonPermanent:
-		text = withoutURLs(text) // These are the words of other components, the rest are the receiver's own.
+		text = withoutURLs(text) // These have errors of other components.
 	}
-	text = cut(text)
+	text = truncate(text)
 	if r.Help != "" {
 		text += "; " + r.Help
 	}
 	return text
 }
 
-// aURL is anything with a scheme: up to the quote if it is quoted, as net/http does, otherwise up to a blank, less what
-// belongs to the sentence.
-var aURL = regexp.MustCompile(`"[a-zA-Z][a-zA-Z0-9+.-]*://(?s:\\.|[^"\\])*"|` +
+// urlPattern matches anything with a scheme: up to the closing quote if it is quoted, as by net/http, otherwise up to a blank, without
+// punctuation at its end.
+var urlPattern = regexp.MustCompile(`"[a-zA-Z][a-zA-Z0-9+.-]*://(?s:\\.|[^"\\])*"|` +
 	`[a-zA-Z][a-zA-Z0-9+.-]*://(?s:\\.|[^\s"\\])*(?s:\\.|[^\s"\\:,;.)])`)
 
-// withoutURLs takes the URLs out of the text of another component's error. The URL of a backend can have its password or
-// token in it, wherever it was wrapped and quoted on its way here, and the pusher must not learn that.
-func withoutURLs(text string) string { return aURL.ReplaceAllLiteralString(text, "(URL)") }
+// withoutURLs removes URLs from the error of another component. The URL of a backend may contain its password or token, which the
+// client must not see.
+func withoutURLs(text string) string { return urlPattern.ReplaceAllLiteralString(text, "(URL)") }
 
-// maxText bounds what an answer or a log line quotes of a push, in bytes: the token at fault may be as large as the body.
+// maxText bounds the text that a response or log line quotes, in bytes. An invalid token may be as large as the body.
 const maxText = 4096
 
-func cut(text string) string {
+func truncate(text string) string {
 	if len(text) <= maxText {
 		return text
 	}
 	return strings.ToValidUTF8(text[:maxText], "") + fmt.Sprintf("... (%d bytes)", len(text))
 }
 
-// Unwrap gives the cause.
+// Unwrap returns the cause.
 func (r *Refusal) Unwrap() error { return r.Err }

@@ -20,21 +20,21 @@ import (
 
 // GroupOptions are the settings of groups.
 type GroupOptions struct {
-	// RepublishInterval is the time within which each group is exported again; 0 means never.
+	// RepublishInterval is the time after which a group is exported again. 0 means never.
 	RepublishInterval time.Duration
-	// Store are the settings of the store, without those that Ingest knows itself.
+	// Store are the settings of the store. Ingest sets the callbacks.
 	Store store.Options
 
 	_ struct{}
 }
 
-// expireInterval is the time between two expiries, and expireRetry the time after one that failed.
+// expireInterval is the time between two expiries. expireRetry is the time after a failed one.
 const (
 	expireInterval = time.Second
 	expireRetry    = defaultRetryAfter
 )
 
-// groups are the use cases of a receiver that remembers.
+// groups implements the use cases with groups.
 type groups struct {
 	in       *Ingest
 	store    *store.Store
@@ -44,15 +44,18 @@ type groups struct {
 	closed   sync.Once
 }
 
-// Start restores the groups of the storage, which may be nil, and then exports and expires groups until Shutdown. Until they are
-// restored, requests wait.
+// Start restores groups from the storage, which may be nil. Then it exports and expires groups until Shutdown. Requests wait until
+// groups are restored. Start is called once, before the first request.
 func (in *Ingest) Start(client store.Client) error {
 	ctx, cancel := context.WithCancel(context.Background())
 	g := &groups{in: in, store: store.New(in.storeOptions(client)), restored: make(chan struct{}), stop: cancel}
 	in.groups = g
 	g.running.Go(func() {
 		if err := g.store.Restore(ctx); err != nil {
-			return // It was shut down before.
+			return // Shutdown came first.
+		}
+		if client != nil {
+			in.telemetry.restored(g.store.Counts())
 		}
 		in.outbox.Serve(g.store)
 		close(g.restored)
@@ -74,7 +77,7 @@ func (in *Ingest) storeOptions(client store.Client) store.Options {
 	return o
 }
 
-// pushTimes makes the metrics of a group's push times, as store.Options has it; nil if they are switched off.
+// pushTimes returns the function of store.Options that makes the metrics of push times, or nil if they are disabled.
 func (in *Ingest) pushTimes() func(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics {
 	if !in.options.Translate.PushTime {
 		return nil
@@ -84,16 +87,16 @@ func (in *Ingest) pushTimes() func(key groupingkey.Key, pushed, failed time.Time
 	}
 }
 
-// wait waits until nothing is expired any more.
+// wait waits for the end of restoring and expiring.
 func (g *groups) wait() { g.running.Wait() }
 
-// close ends the use of the storage, once.
+// close closes the store once.
 func (g *groups) close(ctx context.Context) (err error) {
 	g.closed.Do(func() { err = g.store.Close(context.WithoutCancel(ctx)) })
 	return err
 }
 
-// expire removes groups whose time to live has passed and markers that have lapsed, until the context ends.
+// expire removes expired groups and lapsed markers until the context ends.
 func (g *groups) expire(ctx context.Context) {
 	timer := time.NewTimer(expireInterval)
 	defer timer.Stop()
@@ -106,7 +109,7 @@ func (g *groups) expire(ctx context.Context) {
 		expired, err := g.store.Expire(ctx)
 		g.in.telemetry.expired(expired)
 		if err != nil {
-			timer.Reset(expireRetry) // The store has reported it, and nothing was removed.
+			timer.Reset(expireRetry) // The store has reported the error.
 			continue
 		}
 		timer.Reset(expireInterval)
@@ -127,7 +130,7 @@ func (g *groups) push(ctx context.Context, r Request, push *translate.Push) erro
 	return nil
 }
 
-// families encodes each family of a push.
+// families encodes the families of a push.
 func (g *groups) families(push *translate.Push) ([]*store.Family, error) {
 	families := make([]*store.Family, 0, len(push.Families))
 	var failed error
@@ -140,12 +143,15 @@ func (g *groups) families(push *translate.Push) ([]*store.Family, error) {
 	return families, failed
 }
 
+// helpGroupLimit says what to do about a limit of groups.
+const helpGroupLimit = "nothing was changed; delete groups or raise the limit, then push again"
+
 func refuseUnstored(err error) *Refusal {
 	if errors.Is(err, store.ErrBusy) {
 		return &Refusal{Reason: ReasonOverload, Err: err, RetryAfter: defaultRetryAfter}
 	}
 	if _, ok := errors.AsType[*store.LimitError](err); ok {
-		return &Refusal{Reason: ReasonFull, Err: err, RetryAfter: defaultRetryAfter}
+		return &Refusal{Reason: ReasonGroupLimit, Err: err, Help: helpGroupLimit, RetryAfter: groupLimitRetryAfter}
 	}
 	if _, ok := errors.AsType[*store.StorageError](err); ok {
 		return &Refusal{Reason: ReasonStorage, Err: err, RetryAfter: defaultRetryAfter}
@@ -153,21 +159,20 @@ func refuseUnstored(err error) *Refusal {
 	return Refuse(ReasonInconsistent, err)
 }
 
-// noteFailure notes the time of a failed push, as a Pushgateway does: for refused timestamps and for what is inconsistent, not for what
-// cannot be read or is too much. If it cannot be noted, that is not the client's concern: failures of the storage are counted, and a
-// group that may not be made is not.
+// noteFailure sets the time of the last failed push, as a Pushgateway does: for refused timestamps and inconsistent pushes, but not
+// for those that cannot be parsed or exceed a limit. Failures of the storage are counted, and do not change the response.
 func (in *Ingest) noteFailure(ctx context.Context, key groupingkey.Key, err error) {
 	if in.groups != nil && reasonOf(err) == ReasonInconsistent {
 		_ = in.groups.store.Fail(ctx, key, time.Now())
 	}
 }
 
-// Delete removes the group and ends its series. It is not an error that there is none. The error is a *Refusal.
+// Delete removes a group and marks its series stale. A group that does not exist is no error. The error is a *Refusal.
 func (in *Ingest) Delete(ctx context.Context, key groupingkey.Key) error {
 	return in.remove(ctx, func(s *store.Store) error { return s.Delete(ctx, key) })
 }
 
-// Wipe removes all groups that there are now. The error is a *Refusal; some are removed then.
+// Wipe removes all groups. The error is a *Refusal; some groups may be removed then.
 func (in *Ingest) Wipe(ctx context.Context) error {
 	return in.remove(ctx, func(s *store.Store) error { return s.Wipe(ctx) })
 }
@@ -182,9 +187,9 @@ func (in *Ingest) remove(ctx context.Context, remove func(*store.Store) error) e
 	return nil
 }
 
-var errStarting = errors.New("the groups are being restored; try again later")
+var errStarting = errors.New("groups are being restored after a start; nothing was changed; try again in some seconds")
 
-// awaitGroups waits for groups to be restored, if there are any, but not for long.
+// awaitGroups waits until groups are restored, at most for defaultRetryAfter.
 func (in *Ingest) awaitGroups(ctx context.Context) error {
 	if in.isRestored() {
 		return nil
@@ -201,7 +206,7 @@ func (in *Ingest) awaitGroups(ctx context.Context) error {
 	return &Refusal{Reason: ReasonStarting, Err: errStarting, RetryAfter: defaultRetryAfter}
 }
 
-// isRestored tells whether there is nothing left to restore.
+// isRestored reports whether groups are restored. It is true for a proxy.
 func (in *Ingest) isRestored() bool {
 	if in.options.Groups == nil {
 		return true
@@ -217,7 +222,7 @@ func (in *Ingest) isRestored() bool {
 	}
 }
 
-// Groups gives all groups, for reading. The error is a *Refusal.
+// Groups returns all groups, for reading. The error is a *Refusal.
 func (in *Ingest) Groups(ctx context.Context) (iter.Seq[gather.Group], error) {
 	if err := in.awaitGroups(ctx); err != nil {
 		return nil, err

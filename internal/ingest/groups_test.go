@@ -21,6 +21,7 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 	"go.opentelemetry.io/collector/pdata/pmetric"
 	"go.opentelemetry.io/collector/receiver/receivertest"
+	"go.uber.org/zap"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
@@ -42,10 +43,17 @@ type remembering struct {
 
 func newRemembering(t *testing.T, holding store.Options, client store.Client) *remembering {
 	t.Helper()
+	return newRememberingWith(t, zap.NewNop(), holding, client)
+}
+
+func newRememberingWith(t *testing.T, logger *zap.Logger, holding store.Options, client store.Client) *remembering {
+	t.Helper()
 	r := &remembering{T: t, received: map[string][]time.Time{}, ended: map[string][]time.Time{}}
 	next, err := consumer.NewMetrics(r.consume)
 	require.NoError(t, err)
-	r.Ingest, err = New(receivertest.NewNopSettings(metadata.Type), Options{
+	set := receivertest.NewNopSettings(metadata.Type)
+	set.Logger = logger
+	r.Ingest, err = New(set, Options{
 		Translate: pushtest.Options(), Groups: &GroupOptions{RepublishInterval: time.Minute, Store: holding},
 	}, next)
 	require.NoError(t, err)
@@ -521,7 +529,7 @@ func TestFailedPushes(t *testing.T) {
 		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
 		time.Sleep(time.Second)
 		r.requireRefused(r.put(t.Context(), "j", "a 1\n{"), ReasonParse)
-		r.requireRefused(r.put(t.Context(), "j", "a 1\nb 1\nc 1\nd 1\n"), ReasonFull)
+		r.requireRefused(r.put(t.Context(), "j", "a 1\nb 1\nc 1\nd 1\n"), ReasonGroupLimit)
 		assert.Zero(t, r.group("j").PushFailureTime)
 		r.requireRefused(r.put(t.Context(), "j", "a 1\na 2\n"), ReasonInconsistent)
 		assert.Equal(t, time.Now(), r.group("j").PushFailureTime)

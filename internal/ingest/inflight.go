@@ -8,20 +8,20 @@ import (
 	"sync/atomic"
 )
 
-// InFlight bounds the decompressed bytes of all pushes being worked on (limits::in_flight_bytes). The memory limiter
-// acts on what has been decoded already, so what is being read and decoded needs a bound of its own.
+// InFlight bounds the decompressed bytes of all pushes in progress (limits::in_flight_bytes). The memory limiter processor acts only
+// after a push is decoded. It is safe for concurrent use.
 type InFlight struct {
 	limit int64 // bytes; 0 = no limit
 	bytes atomic.Int64
 }
 
-// NewInFlight makes a bound of so many bytes; 0 means none.
+// NewInFlight returns a bound of limit bytes. 0 means no limit.
 func NewInFlight(limit int64) *InFlight { return &InFlight{limit: limit} }
 
-// Reserve takes n bytes, or refuses at once: it never waits, so that a push in progress cannot block another.
+// Reserve reserves n bytes or refuses at once. It never waits.
 func (f *InFlight) Reserve(n int64) error {
 	if n == 0 {
-		return nil // However much others have reserved.
+		return nil // This succeeds even if the limit is reached.
 	}
 	total := f.bytes.Add(n)
 	if f.limit == 0 || total <= f.limit {
@@ -32,33 +32,33 @@ func (f *InFlight) Reserve(n int64) error {
 		return f.tooLarge(n)
 	}
 	return &Refusal{Reason: ReasonOverload, RetryAfter: defaultRetryAfter, Err: fmt.Errorf(
-		"limits::in_flight_bytes (%d) is reached: %d bytes of pushes are being worked on and this push needs %d more; try again later",
+		"limits::in_flight_bytes (%d) is reached: %d bytes of pushes are in progress and this push needs %d more; nothing was kept, try again later",
 		f.limit, total-n, n)}
 }
 
-// tooLarge refuses a push that needs n bytes: trying again would not help.
+// tooLarge refuses a push that needs more bytes than the limit.
 func (f *InFlight) tooLarge(n int64) error {
 	return Refuse(ReasonTooLarge, fmt.Errorf(
 		"the push needs at least %d bytes, more than limits::in_flight_bytes (%d) allows for all pushes together", n, f.limit))
 }
 
-// Release gives back n reserved bytes.
+// Release releases n reserved bytes.
 func (f *InFlight) Release(n int64) { f.bytes.Add(-n) }
 
-// Bytes is what is reserved now.
+// Bytes returns the reserved bytes.
 func (f *InFlight) Bytes() int64 { return f.bytes.Load() }
 
-// reservation is what one push has reserved beyond its body.
+// reservation is the reservation of one push beyond its body.
 type reservation struct {
 	inFlight *InFlight
-	body     int64 // bytes that whoever read the body has reserved
+	body     int64 // bytes reserved for the body
 	bytes    int64
 }
 
-// upTo reserves what is missing to so many bytes.
+// upTo raises the reservation to at least so many bytes.
 func (r *reservation) upTo(bytes int64) error { return r.more(bytes - r.bytes) }
 
-// more reserves further bytes.
+// more adds bytes to the reservation.
 func (r *reservation) more(bytes int64) error {
 	if bytes <= 0 {
 		return nil
@@ -73,5 +73,5 @@ func (r *reservation) more(bytes int64) error {
 	return nil
 }
 
-// release gives everything back.
+// release releases the whole reservation.
 func (r *reservation) release() { r.inFlight.Release(r.bytes) }

@@ -19,7 +19,7 @@ func TestInFlight(t *testing.T) {
 
 	err := f.Reserve(1)
 	assert.Equal(t, ReasonOverload, reasonOf(err))
-	require.ErrorContains(t, err, "limits::in_flight_bytes (100) is reached: 100 bytes of pushes are being worked on and this push needs 1 more")
+	require.ErrorContains(t, err, "limits::in_flight_bytes (100) is reached: 100 bytes of pushes are in progress and this push needs 1 more; nothing was kept, try again later")
 	assert.EqualValues(t, 100, f.Bytes(), "a refused reservation takes nothing")
 
 	err = f.Reserve(101)

@@ -1,18 +1,17 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package ingest holds the use cases of the receiver: what happens to a push between the request and the pipeline. It
-// knows neither HTTP nor the grammar of a format.
+// Package ingest implements the use cases push, delete and wipe. It knows neither HTTP nor the grammar of a format.
 //
-// A push is decoded, checked and translated as a whole first. A proxy then forwards it, and the next consumer's answer is
-// the answer to the push. With groups the push is stored, and the answer says that it is stored; the outbox exports the
-// groups independently of requests.
+// A push is decoded, checked and translated completely first. A proxy then forwards it and returns the result of the next consumer.
+// With groups it is stored, and the result says whether it is stored. The outbox exports groups independently of requests.
 package ingest
 
 import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 	"time"
 
@@ -30,15 +29,15 @@ import (
 type Options struct {
 	Exposition exposition.Options
 	Translate  translate.Options
-	// Groups keep what is pushed; nil for a proxy that stores nothing.
+	// Groups enables groups. It is nil for a proxy.
 	Groups *GroupOptions
-	// InFlightBytes bounds the decompressed bytes of all pushes being worked on; 0 means no limit.
+	// InFlightBytes bounds the decompressed bytes of all pushes in progress. 0 means no limit.
 	InFlightBytes int64
 
 	_ struct{}
 }
 
-// Ingest takes pushes. All methods are safe for concurrent use.
+// Ingest processes requests. All methods are safe for concurrent use, except Start.
 type Ingest struct {
 	InFlight *InFlight
 
@@ -50,7 +49,7 @@ type Ingest struct {
 	groups   *groups // nil for a proxy
 }
 
-// New makes an Ingest that forwards to next. Shutdown must be called when it is no longer used.
+// New returns an Ingest that forwards to next. Call Shutdown at the end.
 func New(set receiver.Settings, options Options, next consumer.Metrics) (*Ingest, error) {
 	inFlight := NewInFlight(options.InFlightBytes)
 	t, err := newTelemetry(set, inFlight)
@@ -70,7 +69,7 @@ func New(set receiver.Settings, options Options, next consumer.Metrics) (*Ingest
 	return in, nil
 }
 
-// Stopping makes Ready false from now on and ends the republishing. Requests in flight are finished.
+// Stopping makes Ready return false and stops republishing. Requests in flight continue.
 func (in *Ingest) Stopping() {
 	in.stopping.Store(true)
 	if in.groups != nil {
@@ -79,13 +78,13 @@ func (in *Ingest) Stopping() {
 	in.outbox.Stop()
 }
 
-// Ready tells whether pushes are taken.
+// Ready reports whether pushes are accepted.
 func (in *Ingest) Ready() bool {
 	return !in.stopping.Load() && in.isRestored()
 }
 
-// Shutdown exports the changes of groups that are left, closes the store, and waits for calls under way and until the times
-// that were given out have passed. Calls are cancelled when the context ends.
+// Shutdown exports the remaining changes of groups, waits for calls of the next consumer and until the timestamps in use have passed,
+// and closes the store. Calls are cancelled when the context ends.
 func (in *Ingest) Shutdown(ctx context.Context) error {
 	in.Stopping()
 	if in.groups != nil {
@@ -99,8 +98,8 @@ func (in *Ingest) Shutdown(ctx context.Context) error {
 	return err
 }
 
-// Begin opens the observation of a request to push or delete a group. The returned context belongs to the request from
-// then on. The observation must be ended exactly once, whatever becomes of the request.
+// Begin starts the observation of a request to push or delete a group. Use the returned context for the request, and end the
+// observation exactly once.
 func (in *Ingest) Begin(ctx context.Context, method string) (context.Context, *Observation) {
 	return in.telemetry.begin(ctx, method)
 }
@@ -109,18 +108,16 @@ func (in *Ingest) Begin(ctx context.Context, method string) (context.Context, *O
 type Request struct {
 	Key    groupingkey.Key
 	Format exposition.Format
-	// Body is decompressed. It is not used after the push.
+	// Body is decompressed. It is not used after Push returns.
 	Body []byte
-	// Reserved is how many bytes in flight are reserved for Body.
+	// Reserved are the bytes in flight that are reserved for Body.
 	Reserved int64
-	// Replace tells PUT, which replaces the group, from POST, which replaces the families it names. They mean the same where
-	// nothing is stored.
+	// Replace is true for PUT, which replaces the group, and false for POST, which replaces the families in the body. A proxy ignores it.
 	Replace bool
 }
 
-// Push decodes the body and forwards the push, or stores it if there are groups. The error is a *Refusal. If a proxy refuses a
-// push, it has forwarded nothing, unless the next consumer itself refused. If groups refuse one, nothing has changed but perhaps
-// the time of the last failure.
+// Push decodes the body and forwards the push, or stores it if groups are enabled. The error is a *Refusal. A refused push is not
+// forwarded, unless the next consumer refused it. It changes no group, except for the time of the last failure.
 func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 	if err := in.awaitGroups(ctx); err != nil {
 		return err
@@ -139,8 +136,8 @@ func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 	return in.forward(ctx, r.Key, push)
 }
 
-// translate brings the body into pdata that is complete but for its time. The decoded batch is given back here, so that
-// a push waiting for its consumer holds pdata alone. The memory for both is reserved while they grow.
+// translate decodes the body and translates it into pdata without timestamps. It releases the batch, so that a waiting push holds only
+// pdata. Memory is reserved while batch and pdata grow.
 func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*translate.Push, error) {
 	batch := exposition.GetBatch()
 	defer exposition.PutBatch(batch)
@@ -149,7 +146,7 @@ func (in *Ingest) translate(o *Observation, r Request, reserved *reservation) (*
 		return nil, refuseUndecoded(err)
 	}
 	translating := in.options.Translate
-	translating.Reserve = func(bytes int64) error { return reserved.more(bytes / usualWeight) }
+	translating.Reserve = func(bytes int64) error { return reserved.more(bytes / memoryPerByte) }
 	push, err := translate.Translate(batch, r.Key, translating)
 	if err != nil {
 		return nil, refuseUntranslated(err).readAsText(fault)
@@ -174,7 +171,7 @@ func refuseUntranslated(err error) *Refusal {
 	return Refuse(ReasonInconsistent, err)
 }
 
-// forward forwards the push. Its memory stays reserved as long as the request waits.
+// forward forwards the push and waits for the result.
 func (in *Ingest) forward(ctx context.Context, key groupingkey.Key, push *translate.Push) error {
 	if push.DataPoints == 0 {
 		return nil // An empty body, and push_time_seconds is off.
@@ -185,11 +182,28 @@ func (in *Ingest) forward(ctx context.Context, key groupingkey.Key, push *transl
 	case errors.Is(err, outbox.ErrBusy):
 		return &Refusal{Reason: ReasonOverload, Err: err, RetryAfter: defaultRetryAfter}
 	default:
-		return refuseDownstream(err)
+		return refuseForwarding(err)
 	}
 }
 
-// refuseDownstream turns an error of the next consumer into a refusal.
+// What a proxy adds to an error of the next consumer, for the owner of the job.
+const (
+	helpRetry   = "nothing was kept, and a retry is safe"
+	helpNoRetry = "nothing was kept, and a retry will fail too"
+)
+
+// refuseForwarding refuses a push that the next consumer did not accept, and says whether the client may retry.
+func refuseForwarding(err error) *Refusal {
+	refusal := refuseDownstream(err)
+	refusal.Err = fmt.Errorf("the backend did not accept the push: %w", err)
+	refusal.Help = helpRetry
+	if refusal.Reason == ReasonPermanent {
+		refusal.Help = helpNoRetry
+	}
+	return refusal
+}
+
+// refuseDownstream classifies an error of the next consumer.
 func refuseDownstream(err error) *Refusal {
 	switch verdict, delay := outbox.Judge(err); verdict {
 	case outbox.Permanent:

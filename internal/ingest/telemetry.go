@@ -6,6 +6,7 @@ package ingest
 import (
 	"context"
 	"errors"
+	"net/url"
 	"sync"
 	"time"
 
@@ -20,8 +21,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 )
 
-// logInterval is the time within which one reason of refusal is logged at most once: a fleet of failing jobs must not
-// fill the collector's log.
+// logInterval is the minimum time between two log lines of one kind. Failing jobs must not fill the log.
 const logInterval = 10 * time.Second
 
 const (
@@ -40,13 +40,13 @@ type telemetry struct {
 	attributes sync.Map // pushKind to metric.AddOption
 
 	mu     sync.Mutex
-	logged map[string]throttle // by what is refused or fails, and why
+	logged map[string]throttle // by kind of line
 }
 
-// pushKind is what the attributes of receiver_pushgateway_pushes tell apart. All three are from bounded sets.
+// pushKind has the attributes of receiver_pushgateway_pushes, each from a bounded set.
 type pushKind struct{ format, method, outcome string }
 
-// throttle remembers when a kind of line was last logged and how many were passed over since.
+// throttle is the time of the last log line of a kind, and the number of lines suppressed since.
 type throttle struct {
 	last       time.Time
 	suppressed int
@@ -86,12 +86,14 @@ func (t *telemetry) begin(ctx context.Context, method string) (context.Context, 
 	return o.ctx, o
 }
 
-// Observation follows one request to push or delete a group, from its first byte to its answer.
+// Observation collects telemetry of one request to push or delete a group. It is not safe for concurrent use.
 type Observation struct {
 	telemetry *telemetry
-	ctx       context.Context //nolint:containedctx // An observation lives as long as its request and ends the request's span.
+	ctx       context.Context //nolint:containedctx // An observation lives as long as its request, and ends its span.
 
 	method string
+	path   string // percent-decoded
+	client string // address
 	push   bool
 	format string
 	key    groupingkey.Key
@@ -100,22 +102,25 @@ type Observation struct {
 	series int
 }
 
-// Key tells which group the request is for.
+// From sets the percent-decoded path of the request and the address of its client, for the log.
+func (o *Observation) From(path, client string) { o.path, o.client = path, client }
+
+// Key sets the grouping key of the request.
 func (o *Observation) Key(k groupingkey.Key) { o.key = k }
 
-// Format tells in which format the body is.
+// Format sets the format of the body.
 func (o *Observation) Format(f exposition.Format) { o.format = f.String() }
 
-// Size tells how many decompressed bytes the body has.
+// Size sets the decompressed size of the body in bytes.
 func (o *Observation) Size(n int64) { o.size = n }
 
-// decoded tells how many series were read, the whole body or up to the fault in it.
+// decoded sets the number of decoded series, up to the first error.
 func (o *Observation) decoded(series int) { o.points = series }
 
-// translated tells how many series, as Prometheus counts them, and data points the push is.
+// translated sets the numbers of series, as Prometheus counts them, and of data points.
 func (o *Observation) translated(series, points int) { o.series, o.points = series, points }
 
-// End closes the observation of a push that was accepted (nil) or of a request that was refused (a *Refusal).
+// End ends the observation of an accepted request (nil) or a refused one (a *Refusal).
 func (o *Observation) End(err error) {
 	outcome := outcomeAccepted
 	if err != nil {
@@ -131,7 +136,7 @@ func (o *Observation) End(err error) {
 	}
 }
 
-// EndIgnored closes the observation of a DELETE that was answered and not acted on.
+// EndIgnored ends the observation of a DELETE that ignore_delete answers.
 func (o *Observation) EndIgnored() { o.count(outcomeIgnored) }
 
 func (o *Observation) count(outcome string) {
@@ -141,8 +146,7 @@ func (o *Observation) count(outcome string) {
 	o.telemetry.builder.ReceiverPushgatewayPushes.Add(o.ctx, 1, o.telemetry.attributesOf(pushKind{o.format, o.method, outcome}))
 }
 
-// attributesOf gives the attributes for a kind of push. There are few kinds, so each set is made once: making one takes
-// longer than reading a small push.
+// attributesOf returns the attributes of a kind of push. They are cached, since making them takes longer than decoding a small push.
 func (t *telemetry) attributesOf(kind pushKind) metric.AddOption {
 	if known, ok := t.attributes.Load(kind); ok {
 		return known.(metric.AddOption)
@@ -163,24 +167,34 @@ func reasonOf(err error) Reason {
 	return ReasonPermanent
 }
 
-// logRefusal writes one line per reason and interval, so that the person on call sees who is refused and why.
+// logRefusal logs who is refused and why: at warn level once per reason and interval, and at debug level otherwise.
 func (t *telemetry) logRefusal(o *Observation, reason Reason, err error) {
+	level := zap.WarnLevel
 	suppressed, ok := t.allowLog(string(reason), time.Now())
 	if !ok {
+		level = zap.DebugLevel
+	}
+	entry := t.logger.Check(level, "Push refused")
+	if entry == nil {
 		return
 	}
 	fields := append(o.fields(err), zap.String("reason", string(reason)))
 	if suppressed > 0 {
 		fields = append(fields, zap.Int("refused_since_last_log", suppressed))
 	}
-	t.logger.Warn("Push refused", fields...)
+	entry.Write(fields...)
 }
 
-// fields describe a request and what is wrong with it.
+// fields are the log fields of a request and its error.
 func (o *Observation) fields(err error) []zap.Field {
-	fields := []zap.Field{zap.String("method", o.method), zap.Error(err)}
+	fields := []zap.Field{
+		zap.String("method", o.method),
+		zap.String("path", truncate((&url.URL{Path: o.path}).EscapedPath())), // Escaped, it has only visible characters.
+		zap.String("client_address", o.client),
+		zap.Error(err),
+	}
 	if o.key.Job != "" {
-		fields = append(fields, zap.String("grouping_key", cut(o.key.String())))
+		fields = append(fields, zap.String("grouping_key", truncate(o.key.String())))
 	}
 	if parse, ok := errors.AsType[*exposition.ParseError](err); ok {
 		fields = append(fields, zap.String("position", parse.Position()))
@@ -188,8 +202,8 @@ func (o *Observation) fields(err error) []zap.Field {
 	return fields
 }
 
-// readAsText tells that an OpenMetrics body was read as text because of a fault. A line is written once per interval, so that
-// whoever wonders about missing types and start timestamps finds the reason.
+// readAsText notes that an invalid OpenMetrics body was read as text. It logs that once per interval, since types and start timestamps
+// are lost.
 func (o *Observation) readAsText(fault *exposition.ParseError) {
 	o.Format(exposition.Text)
 	suppressed, ok := o.telemetry.allowLog("read as text", time.Now())

@@ -16,7 +16,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-// observeGroups shows what is stored and what waits whenever telemetry is collected.
+// observeGroups registers the gauges of groups.
 func (t *telemetry) observeGroups(s *store.Store, o *outbox.Outbox) error {
 	observe := func(value func() int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
@@ -45,7 +45,12 @@ func (t *telemetry) observeGroups(s *store.Store, o *outbox.Outbox) error {
 	)
 }
 
-// Called counts a call of the next consumer, as outbox.Observer has it. With groups nobody else is told of a refusal, so it is logged.
+// restored logs the result of restoring groups.
+func (t *telemetry) restored(c store.Counts) {
+	t.logger.Info("Groups restored", zap.Int("groups", c.Groups), zap.Int("series", c.Series), zap.Int("pending_stale_markers", c.Pending))
+}
+
+// Called implements outbox.Observer. With groups it logs errors of the next consumer, which no client sees.
 func (t *telemetry) Called(ctx context.Context, points int, err error) {
 	outcome := outcomeAccepted
 	if err != nil {
@@ -60,39 +65,39 @@ func (t *telemetry) Called(ctx context.Context, points int, err error) {
 	t.builder.ReceiverPushgatewayExportPoints.Record(ctx, int64(points))
 }
 
-// Quarantined logs once that a part of a group is refused again and again.
+// Quarantined implements outbox.Observer.
 func (t *telemetry) Quarantined(p *store.Part, err error) {
 	t.logger.Warn("A part of a group is refused while others are accepted; it is now tried by itself, once per republish interval", append(partFields(p),
 		zap.String("error", refuseDownstream(err).Error()))...)
 }
 
-// Accepted logs that a quarantined part is accepted again.
+// Accepted implements outbox.Observer.
 func (t *telemetry) Accepted(p *store.Part) {
 	t.logger.Info("A part of a group that was refused is accepted again", partFields(p)...)
 }
 
 func partFields(p *store.Part) []zap.Field {
-	return []zap.Field{zap.String("grouping_key", cut(p.Key.String())), zap.String("part", p.Name()), zap.Int("series", p.Series)}
+	return []zap.Field{zap.String("grouping_key", truncate(p.Key.String())), zap.String("part", p.Name()), zap.Int("series", p.Series)}
 }
 
-// expired counts and logs what an expiry removed.
+// expired counts and logs the result of an expiry.
 func (t *telemetry) expired(e store.Expired) {
 	t.builder.ReceiverPushgatewayExpiredGroups.Add(context.Background(), int64(len(e.Groups)))
 	if len(e.Groups) > 0 {
 		if suppressed, ok := t.allowLog("expired", time.Now()); ok {
-			t.logger.Info("Groups expired: groups::ttl has passed since their last push", zap.String("grouping_key", cut(e.Groups[0].String())),
+			t.logger.Info("Groups expired: groups::ttl has passed since their last push", zap.String("grouping_key", truncate(e.Groups[0].String())),
 				zap.Int("groups", len(e.Groups)), zap.Int("expiries_since_last_log", suppressed))
 		}
 	}
 	if e.LapsedSeries > 0 {
 		if suppressed, ok := t.allowLog("lapsed", time.Now()); ok {
 			t.logger.Warn("Stale markers were not accepted within five minutes and are dropped; backends do not show their series any more",
-				zap.String("grouping_key", cut(e.Lapsed[0].String())), zap.Int("series", e.LapsedSeries), zap.Int("dropped_since_last_log", suppressed))
+				zap.String("grouping_key", truncate(e.Lapsed[0].String())), zap.Int("series", e.LapsedSeries), zap.Int("dropped_since_last_log", suppressed))
 		}
 	}
 }
 
-// storageFailed counts a failure of the storage and logs it: each record that is lost, and of the others one in a while.
+// storageFailed counts and logs a failure of the storage. Corrupt records are always logged.
 func (t *telemetry) storageFailed(operation string, err error) {
 	t.builder.ReceiverPushgatewayStorageErrors.Add(context.Background(), 1, metric.WithAttributes(
 		attribute.String("operation", operation)))

@@ -20,15 +20,18 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 )
 
-// TestOneLinePerReasonAndInterval refuses requests for two reasons, most of them within one interval.
+// TestOneLinePerReasonAndInterval refuses requests for two reasons, most of them within one interval. At debug level the log has all.
 func TestOneLinePerReasonAndInterval(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		core, logs := observer.New(zapcore.WarnLevel)
+		core, all := observer.New(zapcore.DebugLevel)
 		set := receivertest.NewNopSettings(metadata.Type)
 		set.Logger = zap.New(core)
 		in, err := New(set, Options{}, consumertest.NewNop())
 		require.NoError(t, err)
+		atLevel := func(level zapcore.Level, reason string) []observer.LoggedEntry {
+			return all.FilterLevelExact(level).FilterField(zap.String("reason", reason)).All()
+		}
 		refuse := func(reason Reason) {
 			_, o := in.Begin(t.Context(), "PUT")
 			o.End(Refuse(reason, errors.New("x")))
@@ -39,12 +42,13 @@ func TestOneLinePerReasonAndInterval(t *testing.T) {
 		refuse(ReasonPath)
 		time.Sleep(logInterval - time.Nanosecond)
 		refuse(ReasonParse)
-		assert.Equal(t, 1, logs.FilterField(zap.String("reason", "parse")).Len())
-		assert.Equal(t, 1, logs.FilterField(zap.String("reason", "path")).Len())
+		assert.Len(t, atLevel(zapcore.WarnLevel, "parse"), 1)
+		assert.Len(t, atLevel(zapcore.WarnLevel, "path"), 1)
+		assert.Len(t, atLevel(zapcore.DebugLevel, "parse"), 3)
 
 		time.Sleep(time.Nanosecond)
 		refuse(ReasonParse)
-		lines := logs.FilterField(zap.String("reason", "parse")).All()
+		lines := atLevel(zapcore.WarnLevel, "parse")
 		require.Len(t, lines, 2)
 		assert.EqualValues(t, 3, lines[1].ContextMap()["refused_since_last_log"])
 		require.NoError(t, in.Shutdown(t.Context()))

@@ -216,7 +216,7 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	var err, errs error
 	builder.ReceiverPushgatewayExpiredGroups, err = builder.meter.Int64Counter(
 		"otelcol_receiver_pushgateway_expired_groups",
-		metric.WithDescription("Groups that were forgotten because groups::ttl had passed since their last push. [Alpha]"),
+		metric.WithDescription("Groups removed because groups::ttl has passed since their last push. [Alpha]"),
 		metric.WithUnit("{group}"),
 	)
 	errs = errors.Join(errs, err)
@@ -229,37 +229,37 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayExports, err = builder.meter.Int64Counter(
 		"otelcol_receiver_pushgateway_exports",
-		metric.WithDescription("Calls of the next consumer, by their outcome. A call has one push, or those that waited for the calls before, or due groups. [Alpha]"),
+		metric.WithDescription("Calls of the next consumer, by outcome. A call carries one push, all pushes that waited for earlier calls, or groups that are due. [Alpha]"),
 		metric.WithUnit("{call}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayGroupSeries, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_group_series",
-		metric.WithDescription("Series that groups hold, as Prometheus counts series, without the times of pushes. [Alpha]"),
+		metric.WithDescription("Series of all groups, as Prometheus counts series, without push_time_seconds and push_failure_time_seconds. [Alpha]"),
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayGroupSize, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_group_size",
-		metric.WithDescription("Memory that the encoded contents of all groups take. [Alpha]"),
+		metric.WithDescription("Size of the encoded contents of all groups. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayGroups, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_groups",
-		metric.WithDescription("Groups that are held. [Alpha]"),
+		metric.WithDescription("Stored groups. [Alpha]"),
 		metric.WithUnit("{group}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayInFlightSize, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_in_flight_size",
-		metric.WithDescription("Decompressed bytes of the pushes being worked on, which limits::in_flight_bytes bounds. [Alpha]"),
+		metric.WithDescription("Decompressed bytes of the pushes in progress; limits::in_flight_bytes is the limit. [Alpha]"),
 		metric.WithUnit("By"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayPendingStaleMarkers, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_pending_stale_markers",
-		metric.WithDescription("Series that ended and whose stale marker the next consumer has not accepted yet. [Alpha]"),
+		metric.WithDescription("Removed series whose stale marker the next consumer has not accepted yet. [Alpha]"),
 		metric.WithUnit("{series}"),
 	)
 	errs = errors.Join(errs, err)
@@ -272,20 +272,20 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayPushSize, err = builder.meter.Int64Histogram(
 		"otelcol_receiver_pushgateway_push_size",
-		metric.WithDescription("Size of each push's decompressed body. [Alpha]"),
+		metric.WithDescription("Decompressed size of each push. [Alpha]"),
 		metric.WithUnit("By"),
 		metric.WithExplicitBucketBoundaries([]float64{100, 1000, 10000, 100000, 1e+06, 1e+07, 1e+08}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayPushes, err = builder.meter.Int64Counter(
 		"otelcol_receiver_pushgateway_pushes",
-		metric.WithDescription("Requests to push or delete a group, by what became of them. [Alpha]"),
+		metric.WithDescription("Requests to push or delete a group, by outcome. [Alpha]"),
 		metric.WithUnit("{push}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayQuarantinedFamilies, err = builder.meter.Int64ObservableUpDownCounter(
 		"otelcol_receiver_pushgateway_quarantined_families",
-		metric.WithDescription("Families of groups that the next consumer refuses again and again while it accepts others. Each is tried once per republish interval. [Alpha]"),
+		metric.WithDescription("Metric families that the next consumer keeps refusing while it accepts others. Each is retried once per republish interval. [Alpha]"),
 		metric.WithUnit("{family}"),
 	)
 	errs = errors.Join(errs, err)

@@ -24,7 +24,7 @@ func NewSettings(tt *componenttest.Telemetry) receiver.Settings {
 func AssertEqualReceiverPushgatewayExpiredGroups(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_expired_groups",
-		Description: "Groups that were forgotten because groups::ttl had passed since their last push. [Alpha]",
+		Description: "Groups removed because groups::ttl has passed since their last push. [Alpha]",
 		Unit:        "{group}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -55,7 +55,7 @@ func AssertEqualReceiverPushgatewayExportPoints(t *testing.T, tt *componenttest.
 func AssertEqualReceiverPushgatewayExports(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_exports",
-		Description: "Calls of the next consumer, by their outcome. A call has one push, or those that waited for the calls before, or due groups. [Alpha]",
+		Description: "Calls of the next consumer, by outcome. A call carries one push, all pushes that waited for earlier calls, or groups that are due. [Alpha]",
 		Unit:        "{call}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -71,7 +71,7 @@ func AssertEqualReceiverPushgatewayExports(t *testing.T, tt *componenttest.Telem
 func AssertEqualReceiverPushgatewayGroupSeries(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_group_series",
-		Description: "Series that groups hold, as Prometheus counts series, without the times of pushes. [Alpha]",
+		Description: "Series of all groups, as Prometheus counts series, without push_time_seconds and push_failure_time_seconds. [Alpha]",
 		Unit:        "{series}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -87,7 +87,7 @@ func AssertEqualReceiverPushgatewayGroupSeries(t *testing.T, tt *componenttest.T
 func AssertEqualReceiverPushgatewayGroupSize(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_group_size",
-		Description: "Memory that the encoded contents of all groups take. [Alpha]",
+		Description: "Size of the encoded contents of all groups. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -103,7 +103,7 @@ func AssertEqualReceiverPushgatewayGroupSize(t *testing.T, tt *componenttest.Tel
 func AssertEqualReceiverPushgatewayGroups(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_groups",
-		Description: "Groups that are held. [Alpha]",
+		Description: "Stored groups. [Alpha]",
 		Unit:        "{group}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -119,7 +119,7 @@ func AssertEqualReceiverPushgatewayGroups(t *testing.T, tt *componenttest.Teleme
 func AssertEqualReceiverPushgatewayInFlightSize(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_in_flight_size",
-		Description: "Decompressed bytes of the pushes being worked on, which limits::in_flight_bytes bounds. [Alpha]",
+		Description: "Decompressed bytes of the pushes in progress; limits::in_flight_bytes is the limit. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -135,7 +135,7 @@ func AssertEqualReceiverPushgatewayInFlightSize(t *testing.T, tt *componenttest.
 func AssertEqualReceiverPushgatewayPendingStaleMarkers(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_pending_stale_markers",
-		Description: "Series that ended and whose stale marker the next consumer has not accepted yet. [Alpha]",
+		Description: "Removed series whose stale marker the next consumer has not accepted yet. [Alpha]",
 		Unit:        "{series}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -166,7 +166,7 @@ func AssertEqualReceiverPushgatewayPushSeries(t *testing.T, tt *componenttest.Te
 func AssertEqualReceiverPushgatewayPushSize(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.HistogramDataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_push_size",
-		Description: "Size of each push's decompressed body. [Alpha]",
+		Description: "Decompressed size of each push. [Alpha]",
 		Unit:        "By",
 		Data: metricdata.Histogram[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -181,7 +181,7 @@ func AssertEqualReceiverPushgatewayPushSize(t *testing.T, tt *componenttest.Tele
 func AssertEqualReceiverPushgatewayPushes(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_pushes",
-		Description: "Requests to push or delete a group, by what became of them. [Alpha]",
+		Description: "Requests to push or delete a group, by outcome. [Alpha]",
 		Unit:        "{push}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,
@@ -197,7 +197,7 @@ func AssertEqualReceiverPushgatewayPushes(t *testing.T, tt *componenttest.Teleme
 func AssertEqualReceiverPushgatewayQuarantinedFamilies(t *testing.T, tt *componenttest.Telemetry, dps []metricdata.DataPoint[int64], opts ...metricdatatest.Option) {
 	want := metricdata.Metrics{
 		Name:        "otelcol_receiver_pushgateway_quarantined_families",
-		Description: "Families of groups that the next consumer refuses again and again while it accepts others. Each is tried once per republish interval. [Alpha]",
+		Description: "Metric families that the next consumer keeps refusing while it accepts others. Each is retried once per republish interval. [Alpha]",
 		Unit:        "{family}",
 		Data: metricdata.Sum[int64]{
 			Temporality: metricdata.CumulativeTemporality,

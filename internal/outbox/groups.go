@@ -73,14 +73,14 @@ func (o *Outbox) Serve(source Source) {
 		outbox: o, source: source, suspects: suspects{known: make(map[store.PartID]*suspect)},
 		stop: stop, cancel: cancel, context: calls, freed: make(chan struct{}, 1),
 	}
-	o.groups = g
+	o.groups.Store(g)
 	g.claiming.Go(func() { g.run(claims) })
 }
 
 // Stop ends claiming. Calls under way go on.
 func (o *Outbox) Stop() {
-	if o.groups != nil {
-		o.groups.stop()
+	if g := o.groups.Load(); g != nil {
+		g.stop()
 	}
 }
 

@@ -82,7 +82,7 @@ type Outbox struct {
 	accepts atomic.Int64 // calls that the next consumer accepted
 
 	proxy  proxy
-	groups *groups // nil for a proxy
+	groups atomic.Pointer[groups] // nil for a proxy
 }
 
 // New makes an Outbox. Shutdown must be called when it is no longer used.
@@ -98,8 +98,8 @@ func (o *Outbox) Tick() time.Time { return o.clock.tick(allGroups) }
 // Shutdown exports the changes of groups that have not been exported, unless the backend is away, and waits until all calls have ended and
 // the times that were given out have passed. When the context ends, calls are cancelled. The error is errStuck.
 func (o *Outbox) Shutdown(ctx context.Context) (err error) {
-	if o.groups != nil {
-		err = o.groups.shutdown(ctx)
+	if g := o.groups.Load(); g != nil {
+		err = g.shutdown(ctx)
 	}
 	o.clock.catchUp(ctx)
 	return err

@@ -103,13 +103,14 @@ func (s *suspects) accept(g *groups, p *store.Part) {
 
 // Quarantined is how many parts of groups are quarantined.
 func (o *Outbox) Quarantined() (n int) {
-	if o.groups == nil {
+	g := o.groups.Load()
+	if g == nil {
 		return 0
 	}
-	s := &o.groups.suspects
+	s := &g.suspects
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.prune(o.options.Now(), o.groups.round())
+	s.prune(o.options.Now(), g.round())
 	for _, known := range s.known {
 		if known.quarantined {
 			n++

@@ -13,38 +13,38 @@ import (
 )
 
 const (
-	// firstStep and maxStep bound what is reserved at a time. In between, what is reserved doubles. A declared
-	// Content-Length is not reserved, or else a few clients that announce much and send little would shut out all others.
+	// firstStep and maxStep bound the bytes that are reserved at a time. Between them, the reservation doubles. Content-Length is not
+	// reserved: clients that announce much and send little would block all others.
 	firstStep = 512
 	maxStep   = 1 << 20
-	// maxPooled bounds the size of the buffers that are kept for later. Few pushes are larger than a few MiB.
+	// maxPooled bounds the size of pooled buffers in bytes.
 	maxPooled = 4 << 20
 )
 
 var buffers = sync.Pool{New: func() any { return new([]byte) }}
 
-// buffer collects a body. Room in it is reserved before it is made, and given back by free.
+// buffer collects a body. Its memory is reserved before it is allocated, and released by free.
 type buffer struct {
 	bytes    []byte
 	inFlight *ingest.InFlight
 	reserved int64
-	beside   int64 // what is reserved for other than the body, and given back with it
+	overhead int64 // bytes reserved beyond the body
 }
 
 func newBuffer(inFlight *ingest.InFlight) *buffer {
 	return &buffer{bytes: *buffers.Get().(*[]byte), inFlight: inFlight}
 }
 
-// reserveBeside takes room for n bytes that the push needs beside its body.
-func (b *buffer) reserveBeside(n int64) error {
+// reserveOverhead reserves n bytes beyond the body.
+func (b *buffer) reserveOverhead(n int64) error {
 	if err := b.inFlight.Reserve(n); err != nil {
 		return err
 	}
-	b.beside += n
+	b.overhead += n
 	return nil
 }
 
-// readAll reads to the end. A body that ends early gives an error, never a shorter body.
+// readAll reads the body to its end. A body that ends early is an error.
 func (b *buffer) readAll(r io.Reader) error {
 	for {
 		if int64(len(b.bytes)) == b.reserved {
@@ -66,13 +66,13 @@ func (b *buffer) readAll(r io.Reader) error {
 func (b *buffer) grow() error {
 	step := min(max(b.reserved, firstStep), maxStep)
 	if b.inFlight.Reserve(step) != nil {
-		// The limiter knows the steps alone. Asked for the whole, it tells what can never fit from what finds no room now.
-		reserved, beside := b.reserved, b.beside
+		// Reserving the whole distinguishes a body that can never fit from one that does not fit now.
+		reserved, overhead := b.reserved, b.overhead
 		b.release()
-		if err := b.inFlight.Reserve(beside + reserved + step); err != nil {
+		if err := b.inFlight.Reserve(overhead + reserved + step); err != nil {
 			return err
 		}
-		b.reserved, b.beside = reserved, beside
+		b.reserved, b.overhead = reserved, overhead
 	}
 	b.reserved += step
 	b.bytes = slices.Grow(b.bytes, int(step))
@@ -80,16 +80,16 @@ func (b *buffer) grow() error {
 }
 
 func (b *buffer) release() {
-	b.inFlight.Release(b.reserved + b.beside)
-	b.reserved, b.beside = 0, 0
+	b.inFlight.Release(b.reserved + b.overhead)
+	b.reserved, b.overhead = 0, 0
 }
 
-// free gives the room back. The bytes must not be used any more.
+// free releases the memory. The bytes must not be used afterwards.
 func (b *buffer) free() {
 	b.release()
-	room := b.bytes[:0]
+	empty := b.bytes[:0]
 	b.bytes = nil
-	if cap(room) <= maxPooled {
-		buffers.Put(&room)
+	if cap(empty) <= maxPooled {
+		buffers.Put(&empty)
 	}
 }

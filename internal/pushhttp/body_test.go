@@ -101,7 +101,7 @@ func TestCutBodyIsNotForwarded(t *testing.T) {
 		})
 	}
 	assert.Empty(t, s.pushed())
-	assert.Equal(t, map[string]int64{"PUT text body": 6}, s.outcomes(t))
+	assert.Equal(t, map[string]int64{"PUT text bad_body": 6}, s.outcomes(t))
 }
 
 func TestBodyIsReservedUntilThePushIsDone(t *testing.T) {
@@ -229,7 +229,7 @@ func TestStalledBodies(t *testing.T) {
 				answer, err := io.ReadAll(conn)
 				require.NoError(t, err)
 				assert.Contains(t, string(answer), "HTTP/1.1 400 ")
-				assert.True(t, strings.HasSuffix(string(answer), "the body did not arrive within read_timeout; nothing of it was taken\n"), string(answer))
+				assert.True(t, strings.HasSuffix(string(answer), "the body did not arrive within read_timeout; nothing was kept\n"), string(answer))
 			})
 		})
 	}

@@ -19,26 +19,26 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// defaultCodings is what confighttp accepts if compression_algorithms is not set.
+// defaultCodings are the codings that confighttp accepts if compression_algorithms is not set.
 var defaultCodings = []string{"", "gzip", "zstd", "zlib", "snappy", "deflate", "lz4", "x-snappy-framed"}
 
-// noCoding is how confighttp's list names a body without coding.
+// noCoding stands for a body without coding in the list of confighttp.
 const noCoding = ""
 
-// unsupported stands in Content-Encoding for codings that are not enabled, whose names follow as a second value, where nobody
-// can tell yet whether there is a body. No coding has a blank in its name.
+// unsupported replaces Content-Encoding if its codings are not enabled and it is not known yet whether there is a body. Their names
+// follow as a second value. No coding has a blank in its name.
 const unsupported = "not supported"
 
-// perhaps stands in Content-Encoding before a coding that is not named alone. A Pushgateway reads such a body as it is.
-const perhaps = "perhaps "
+// uncertain precedes a coding in Content-Encoding if the header names it more than once or beside other tokens. A Pushgateway reads
+// such a body as it is.
+const uncertain = "uncertain "
 
-// otherCodings are the codings of the IANA registry that are not decoded here.
+// otherCodings are the other codings of the IANA registry.
 var otherCodings = []string{"aes128gcm", "br", "compress", "dcb", "dcz", "exi", "pack200-gzip", "x-compress"}
 
-// normalizeCoding brings Content-Encoding to the form in which confighttp compares it: the lower-case name of the one coding that
-// the body has, or no header. A name that is no coding, such as utf-8, says nothing, as for a Pushgateway, and neither does
-// identity. A coding that is named again was named by two components: it was applied once. RFC 9110, section 8.4.1, makes names
-// case-insensitive and x-gzip the same as gzip. A request without a body has no coding.
+// normalizeCoding rewrites Content-Encoding for confighttp: to the lower-case name of one coding, or to no header. Names that are no
+// codings, such as utf-8, and identity are ignored, as in a Pushgateway. A coding that is named twice was applied once. Names are
+// case-insensitive, and x-gzip means gzip (RFC 9110, section 8.4.1). A request without a body has no coding.
 func (h *handler) normalizeCoding(r *http.Request) {
 	var codings []string
 	if lines := r.Header.Values("Content-Encoding"); r.ContentLength != 0 {
@@ -53,17 +53,17 @@ func (h *handler) normalizeCoding(r *http.Request) {
 		r.Header.Del("Content-Encoding")
 	case len(codings) == 1 && slices.Contains(h.codings, codings[0]):
 		if codingName(r.Header.Get("Content-Encoding")) != codings[0] {
-			codings[0] = perhaps + codings[0]
+			codings[0] = uncertain + codings[0]
 		}
 		r.Header.Set("Content-Encoding", codings[0])
 	case r.ContentLength > 0:
 		r.Header.Set("Content-Encoding", strings.Join(codings, ", "))
-	default: // There may be a body.
+	default: // The request may have a body.
 		r.Header["Content-Encoding"] = []string{unsupported, strings.Join(codings, ", ")}
 	}
 }
 
-// codingName is the name of a coding in the terms of confighttp.
+// codingName returns the name by which confighttp knows a coding.
 func codingName(written string) string {
 	name := strings.ToLower(strings.TrimSpace(written))
 	if name == "x-gzip" {
@@ -72,13 +72,12 @@ func codingName(written string) string {
 	return name
 }
 
-// isCoding tells whether a name stands for a coding that changes a body.
+// isCoding reports whether a name is a coding that changes a body.
 func isCoding(name string) bool {
 	return name != noCoding && slices.Contains(defaultCodings, name) || slices.Contains(otherCodings, name)
 }
 
-// refuseUndecoded answers what confighttp refuses before the handler is reached: failed authentication, or a body in a coding
-// that is not enabled.
+// refuseUndecoded answers requests that confighttp refuses: failed authentication, or a coding that is not enabled.
 func (h *handler) refuseUndecoded(w http.ResponseWriter, r *http.Request, _ string, status int) {
 	if status == http.StatusUnauthorized {
 		h.refuse(w, r, refuseUnauthorized(h.authenticator))
@@ -91,44 +90,44 @@ func (h *handler) refuseUndecoded(w http.ResponseWriter, r *http.Request, _ stri
 	h.refuse(w, r, refuseCoding(coding, h.codings))
 }
 
-// decoders replaces confighttp's decoders of the enabled codings, which begin to read before the handler is reached: a body is
-// not looked at until a push needs it. Theirs of zstd, snappy and lz4 also take much memory for a small body.
+// decoders replaces the decoders of confighttp, which read from the body before the handler is called. Those of zstd, snappy and lz4 also
+// need much memory for a small body.
 func (h *handler) decoders() []confighttp.ToServerOption {
 	openers := map[string]opener{
 		"gzip":            openGzip,
 		"zlib":            openZlib,
 		"deflate":         openZlib,
-		"zstd":            gathered(openZstd),
+		"zstd":            buffered(openZstd),
 		"snappy":          openSnappy(h.maxBodySize),
 		"x-snappy-framed": openFramedSnappy,
-		"lz4":             gathered(openLZ4),
+		"lz4":             buffered(openLZ4),
 	}
-	options := []confighttp.ToServerOption{confighttp.WithDecoder(unsupported, nothing)}
+	options := []confighttp.ToServerOption{confighttp.WithDecoder(unsupported, emptyOnly)}
 	for _, coding := range h.codings {
 		if open, ok := openers[coding]; ok {
-			options = append(options, h.decoder(coding, coding, open), h.decoder(perhaps+coding, coding, recognized(coding, open)))
+			options = append(options, h.decoder(coding, coding, open), h.decoder(uncertain+coding, coding, ifRecognized(coding, open)))
 		}
 	}
 	switch {
 	case slices.Contains(h.codings, noCoding):
-	case len(h.codings) == 0: // With an empty list only codings are refused.
-		options = append(options, confighttp.WithDecoder(noCoding, asItIs))
+	case len(h.codings) == 0: // An empty list disables all codings, but not bodies without one.
+		options = append(options, confighttp.WithDecoder(noCoding, identity))
 	default:
-		options = append(options, confighttp.WithDecoder(noCoding, nothing))
+		options = append(options, confighttp.WithDecoder(noCoding, emptyOnly))
 	}
 	return options
 }
 
-// decoder is what decodes bodies under that name.
+// decoder registers a decoder under a name.
 func (h *handler) decoder(name, coding string, open opener) confighttp.ToServerOption {
 	return confighttp.WithDecoder(name, func(body io.ReadCloser) (io.ReadCloser, error) {
 		return &decoder{coding: coding, source: source{Reader: body}, inFlight: h.options.InFlight, open: open}, nil
 	})
 }
 
-// recognized decodes a body that looks like one in the coding, and reads others as they are.
-func recognized(coding string, open opener) opener {
-	return gathered(func(d *decoder) (io.Reader, error) {
+// ifRecognized decodes a body that looks like the coding, and reads others as they are.
+func ifRecognized(coding string, open opener) opener {
+	return buffered(func(d *decoder) (io.Reader, error) {
 		if !looksLike(coding, d.compressed.bytes) {
 			return &d.source, nil
 		}
@@ -136,11 +135,11 @@ func recognized(coding string, open opener) opener {
 	})
 }
 
-// asItIs is the decoder of a body without coding: without a reader, confighttp keeps the body.
-func asItIs(io.ReadCloser) (io.ReadCloser, error) { return nil, nil }
+// identity is the decoder of a body without coding. If it returns no reader, confighttp keeps the body.
+func identity(io.ReadCloser) (io.ReadCloser, error) { return nil, nil }
 
-// nothing is the decoder where bodies are not accepted. A request without a body, as a probe is, has nothing to encode.
-func nothing(body io.ReadCloser) (io.ReadCloser, error) {
+// emptyOnly is the decoder of codings that are not accepted. It accepts a request without a body, such as a probe.
+func emptyOnly(body io.ReadCloser) (io.ReadCloser, error) {
 	if _, err := io.ReadFull(body, make([]byte, 1)); errors.Is(err, io.EOF) {
 		return nil, nil
 	}
@@ -149,16 +148,16 @@ func nothing(body io.ReadCloser) (io.ReadCloser, error) {
 
 var errNotAccepted = errors.New("a body in this coding is not accepted")
 
-// opener makes the reader of what a coding stands for. It is called when the body is first read.
+// opener returns the reader of the decompressed body. It is called at the first read.
 type opener func(d *decoder) (io.Reader, error)
 
 func openGzip(d *decoder) (io.Reader, error) { return gzip.NewReader(&d.source) }
 
 func openZlib(d *decoder) (io.Reader, error) { return zlib.NewReader(&d.source) }
 
-// gathered has the whole body read before it is decompressed. What a decompressor holds can be megabytes for a few bytes of
-// body: it is reserved while there is work to do, and not while a client makes everybody wait for its next byte.
-func gathered(open opener) opener {
+// buffered reads the compressed body completely before it opens the decompressor. A decompressor may need megabytes for a few bytes of
+// body. So they are not reserved while a slow client sends.
+func buffered(open opener) opener {
 	return func(d *decoder) (io.Reader, error) {
 		if d.compressed != nil {
 			return open(d)
@@ -172,19 +171,18 @@ func gathered(open opener) opener {
 	}
 }
 
-// decoder is a body being decompressed. Nothing is read, reserved or allocated before the handler reads the body, so that
-// what does not fit is refused where all refusals are.
+// decoder is a body that is decompressed while it is read. It reads, reserves and allocates nothing before the first Read.
 type decoder struct {
 	coding   string
 	source   source
 	inFlight *ingest.InFlight
 	open     opener
 
-	compressed *buffer // what was gathered, or nil
+	compressed *buffer // the compressed body if it is buffered, or nil
 	reader     io.Reader
-	free       func() // gives back what the reader holds, or nil
+	free       func() // releases the reader, or nil
 	reserved   int64
-	err        error // what ended the reading
+	err        error // the result of further reads
 }
 
 func (d *decoder) Read(p []byte) (n int, err error) {
@@ -198,13 +196,13 @@ func (d *decoder) Read(p []byte) (n int, err error) {
 		n, err = d.reader.Read(p)
 	}
 	if err != nil {
-		d.release() // The push may take long yet, while its decoder has done its work.
-		d.err = d.fault(err)
+		d.release() // Processing the push may take long.
+		d.err = d.readError(err)
 	}
 	return n, d.err
 }
 
-// begin makes the reader. Nothing at all is nothing in every coding.
+// begin opens the reader. An empty body is valid in every coding.
 func (d *decoder) begin() (io.Reader, error) {
 	first := make([]byte, 1)
 	if _, err := io.ReadFull(&d.source, first); err != nil {
@@ -214,8 +212,8 @@ func (d *decoder) begin() (io.Reader, error) {
 	return d.open(d)
 }
 
-// fault is what ended the reading: what broke the body off, or else the decoder's own words, which name the coding.
-func (d *decoder) fault(err error) error {
+// readError is the error of the connection if there is one, otherwise that of the decompressor, with the name of the coding.
+func (d *decoder) readError(err error) error {
 	switch {
 	case d.source.err != nil:
 		return d.source.err
@@ -226,7 +224,7 @@ func (d *decoder) fault(err error) error {
 	}
 }
 
-// source is the body as it arrives. It remembers what broke it off, which a decoder may take for the end.
+// source is the compressed body. It remembers the error of the connection, which a decompressor may hide.
 type source struct {
 	io.Reader
 	err error // other than EOF
@@ -240,7 +238,7 @@ func (s *source) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// reserve takes room for the decoder's own state.
+// reserve reserves memory for the state of the decompressor.
 func (d *decoder) reserve(n int64) error {
 	if err := d.inFlight.Reserve(n); err != nil {
 		return err
@@ -262,7 +260,7 @@ func (d *decoder) release() {
 	}
 }
 
-// Close ends the reading, wherever it is. What is left of the body is net/http's, and lingering's.
+// Close releases the decoder. It does not read the rest of the body.
 func (d *decoder) Close() error {
 	d.err = http.ErrBodyReadAfterClose
 	d.release()

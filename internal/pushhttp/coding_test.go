@@ -272,7 +272,7 @@ func TestCodingsCorrupt(t *testing.T) {
 		})
 	}
 	assert.Empty(t, s.pushed())
-	assert.Equal(t, int64(28), s.outcomes(t)["PUT text body"])
+	assert.Equal(t, int64(28), s.outcomes(t)["PUT text bad_body"])
 }
 
 func TestCodingsUnsupported(t *testing.T) {
@@ -304,7 +304,7 @@ func TestCodingsUnsupported(t *testing.T) {
 			assert.Equal(t, tt.text+"\n", got.body)
 			assert.Equal(t, tt.accept, got.header.Get("Accept-Encoding"))
 			assert.Empty(t, s.pushed())
-			assert.Equal(t, map[string]int64{"POST none coding": 1}, s.outcomes(t))
+			assert.Equal(t, map[string]int64{"POST none content_encoding": 1}, s.outcomes(t))
 		})
 	}
 }

@@ -10,11 +10,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// delete forgets a group. Clients want exactly 202, which is also the answer if there is no such group; the body is not
-// read, as in a Pushgateway.
+// delete removes a group. Clients expect exactly 202, also if the group does not exist. As in a Pushgateway, the body is not read.
 func (h *handler) delete(w http.ResponseWriter, r *http.Request, path string) {
-	ctx, observation := h.ingest.Begin(r.Context(), r.Method)
-	err := h.takeDelete(ctx, observation, path)
+	ctx, observation := h.begin(r)
+	err := h.acceptDelete(ctx, observation, r, path)
 	observation.End(err)
 	if err != nil {
 		writeRefusal(w, err)
@@ -23,21 +22,21 @@ func (h *handler) delete(w http.ResponseWriter, r *http.Request, path string) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// takeDelete hands the deletion on. What the key takes is reserved for as long as it waits for its turn.
-func (h *handler) takeDelete(ctx context.Context, o *ingest.Observation, path string) error {
-	room := keyRoom(path)
-	if err := h.options.InFlight.Reserve(room); err != nil {
+// acceptDelete parses the key and deletes its group. The memory for the key is reserved meanwhile.
+func (h *handler) acceptDelete(ctx context.Context, o *ingest.Observation, r *http.Request, path string) error {
+	cost := keyCost(path)
+	if err := h.options.InFlight.Reserve(cost); err != nil {
 		return err
 	}
-	defer h.options.InFlight.Release(room)
-	key, err := h.groupingKey(o, path)
+	defer h.options.InFlight.Release(cost)
+	key, err := h.groupingKey(o, r, path)
 	if err != nil {
 		return err
 	}
 	return h.ingest.Delete(ctx, key)
 }
 
-// wipe forgets all groups.
+// wipe removes all groups.
 func (h *handler) wipe(w http.ResponseWriter, r *http.Request, _ string) {
 	if err := h.ingest.Wipe(r.Context()); err != nil {
 		writeRefusal(w, err)
@@ -46,11 +45,10 @@ func (h *handler) wipe(w http.ResponseWriter, r *http.Request, _ string) {
 	w.WriteHeader(http.StatusAccepted)
 }
 
-// ignoreDelete answers a DELETE as a Pushgateway does, and does nothing. Clients want exactly 202. The path must still
-// name a group, so that a mistake in it shows; the body is not read, as in a Pushgateway.
+// ignoreDelete answers a DELETE with 202 and does nothing. An invalid path is still refused.
 func (h *handler) ignoreDelete(w http.ResponseWriter, r *http.Request, path string) {
-	_, observation := h.ingest.Begin(r.Context(), r.Method)
-	if _, err := h.groupingKey(observation, path); err != nil {
+	_, observation := h.begin(r)
+	if _, err := h.groupingKey(observation, r, path); err != nil {
 		observation.End(err)
 		writeRefusal(w, err)
 		return

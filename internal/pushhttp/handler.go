@@ -1,12 +1,11 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pushhttp is the HTTP side of the receiver: which path and method mean what, how a body is read and decompressed,
-// and how a refusal becomes a status. What happens to a push is package ingest's work.
+// Package pushhttp is the HTTP side of the receiver: it routes requests, reads and decompresses bodies, and turns refusals into
+// responses. Package ingest processes the pushes.
 //
-// A request passes, from the outside in: [handler.outermost], [handler.lingering], what confighttp brings (client
-// information, telemetry, CORS, authentication, decompression, middlewares), [handler.ServeHTTP], and the verb that the
-// table of routes names.
+// A request passes, from the outside in: [handler.prepare], [handler.drainAfterRefusal], the handlers of confighttp (client
+// information, telemetry, CORS, authentication, decompression, middlewares), [handler.ServeHTTP], and the verb of the route.
 package pushhttp
 
 import (
@@ -22,7 +21,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// Ingest is what this package needs of package ingest.
+// Ingest is the part of package ingest that this package uses.
 type Ingest interface {
 	Begin(ctx context.Context, method string) (context.Context, *ingest.Observation)
 	Push(ctx context.Context, o *ingest.Observation, r ingest.Request) error
@@ -32,29 +31,29 @@ type Ingest interface {
 	Ready() bool
 }
 
-// Options are the settings that the HTTP side depends on, besides confighttp's.
+// Options are the settings of the HTTP side that are not confighttp's.
 type Options struct {
-	// Prefixes are the path prefixes under which everything is served; "" is the root.
+	// Prefixes are the path prefixes of all routes. "" is the root.
 	Prefixes []string
-	// UTF8Names admits escaped and quoted names in paths.
+	// UTF8Names allows escaped and quoted names in paths.
 	UTF8Names bool
-	// IgnoreDelete answers DELETE with 202 and does nothing.
+	// IgnoreDelete makes DELETE return 202 and do nothing.
 	IgnoreDelete bool
-	// Groups serves what only a receiver that stores groups can; nil for a proxy.
+	// Groups enables the routes of groups. It is nil for a proxy.
 	Groups *GroupOptions
-	// InFlight bounds what all requests together hold in memory.
+	// InFlight bounds the memory of all requests.
 	InFlight *ingest.InFlight
 
 	_ struct{}
 }
 
-// GroupOptions are the settings of what is served for groups.
+// GroupOptions are the settings of the routes of groups.
 type GroupOptions struct {
-	// AdminAPI serves the wiping of all groups.
+	// AdminAPI enables the route that deletes all groups.
 	AdminAPI bool
 	// PushTimes shows push_time_seconds and push_failure_time_seconds of each group.
 	PushTimes bool
-	// Flags and BuildInformation are what /api/v1/status says.
+	// Flags and BuildInformation are shown by /api/v1/status.
 	Flags, BuildInformation map[string]string
 	// OwnScope is the name of the scope that is not shown as labels.
 	OwnScope string
@@ -69,17 +68,17 @@ type handler struct {
 	codings     []string // in the terms of confighttp: "" is a body without coding
 	routes      []route
 	started     time.Time
-	reads       chan struct{} // of those that read all groups
-	cors        bool          // confighttp tells which origins may read
+	readers     chan struct{} // semaphore of requests that read all groups
+	cors        bool          // confighttp decides which origins may read
 
-	authenticator component.Type // of confighttp's auth; the zero type if nobody is asked
+	authenticator component.Type // the type of confighttp's authenticator; zero if there is none
 }
 
-// ServeHTTP serves a request whose body is being decompressed already.
+// ServeHTTP serves a request whose body is decompressed while it is read.
 func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	matched, ok := h.match(r.URL.Path)
 	if !ok {
-		h.refuse(w, r, refuseNotFound())
+		h.refuse(w, r, h.refuseNotFound(r))
 		return
 	}
 	if r.Method == http.MethodOptions {
@@ -94,21 +93,45 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case ok:
 		serve(w, r, matched.path)
 	case len(matched.verbs) == 0:
-		writeRefusal(w, refuseNotFound())
+		writeRefusal(w, h.refuseNotFound(r))
 	case matched.isAPI():
-		writeRefusal(w, refuseMethod(matched.route, r.Method))
+		writeRefusal(w, h.refuseMethod(matched, r.Method))
 	default:
-		h.refuse(w, r, refuseMethod(matched.route, r.Method))
+		h.refuse(w, r, h.refuseMethod(matched, r.Method))
 	}
 }
 
-// refuse answers a request that never came to its verb. Requests to change a group are observed, so that a push that got
-// lost on its way can be seen; others are not, since a scrape of a path that is not served says nothing about pushes.
+// refuse answers a request that does not reach a verb. Only requests to change a group are counted and logged: a scrape of an
+// unknown path says nothing about pushes.
 func (h *handler) refuse(w http.ResponseWriter, r *http.Request, err error) {
 	switch r.Method {
 	case http.MethodPut, http.MethodPost, http.MethodDelete:
-		_, observation := h.ingest.Begin(r.Context(), r.Method)
+		_, observation := h.begin(r)
+		h.noteKey(observation, r)
 		observation.End(err)
 	}
 	writeRefusal(w, err)
+}
+
+// begin opens the observation of a request.
+func (h *handler) begin(r *http.Request) (context.Context, *ingest.Observation) {
+	ctx, observation := h.ingest.Begin(r.Context(), r.Method)
+	observation.From(r.URL.Path, r.RemoteAddr)
+	return ctx, observation
+}
+
+// noteKey notes the grouping key of a refused request for the log, if its path names one and the memory for it is available.
+func (h *handler) noteKey(o *ingest.Observation, r *http.Request) {
+	matched, ok := h.match(r.URL.Path)
+	if !ok || !matched.isPush() {
+		return
+	}
+	cost := keyCost(matched.path)
+	if h.options.InFlight.Reserve(cost) != nil {
+		return
+	}
+	defer h.options.InFlight.Release(cost)
+	if key, ok, err := h.parseKey(matched.path); ok && err == nil {
+		o.Key(key)
+	}
 }

@@ -8,13 +8,13 @@ import (
 	"net/http"
 )
 
-// healthy answers probes. HEAD is served besides a Pushgateway's GET, since load balancers ask so.
+// healthy answers probes. Unlike a Pushgateway it also serves HEAD, which load balancers use.
 func (*handler) healthy(w http.ResponseWriter, _ *http.Request, _ string) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	_, _ = io.WriteString(w, "OK") // A probe that has gone needs no answer.
+	_, _ = io.WriteString(w, "OK") // If the probe has disconnected, there is nobody to answer.
 }
 
-// ready tells a load balancer whether to send pushes here: not before groups are restored, and not while shutting down.
+// ready answers 503 until groups are restored and during shutdown.
 func (h *handler) ready(w http.ResponseWriter, r *http.Request, path string) {
 	if !h.ingest.Ready() {
 		http.Error(w, http.StatusText(http.StatusServiceUnavailable), http.StatusServiceUnavailable)

@@ -18,9 +18,9 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// helped adds to the refusal of a body that could not be parsed what the request shows of the cause. The refusal's own words,
-// which may be those of a Pushgateway, come first.
-func helped(err error, format exposition.Format, header http.Header, body []byte) error {
+// withHelp adds a probable cause to the refusal of a body that could not be parsed. It follows the text of the refusal, which may be
+// a Pushgateway's.
+func withHelp(err error, format exposition.Format, header http.Header, body []byte) error {
 	refusal, ok := errors.AsType[*ingest.Refusal](err)
 	if !ok || refusal.Reason != ingest.ReasonParse {
 		return err
@@ -36,9 +36,9 @@ const (
 		"on port 4318; this path takes pushes to a Pushgateway"
 )
 
-// helpFor tells what a body probably is that could not be parsed in its format. It is empty if nobody can tell.
+// helpFor says what a body probably is that could not be parsed in its format. It is empty if the request gives no hint.
 func helpFor(format exposition.Format, header http.Header, body []byte) string {
-	mediaType, params, _ := mime.ParseMediaType(header.Get("Content-Type")) // Without one, there is no help in it.
+	mediaType, params, _ := mime.ParseMediaType(header.Get("Content-Type")) // An invalid Content-Type gives no hint.
 	switch {
 	case isRemoteWrite(mediaType, params, header, body):
 		return helpRemoteWrite
@@ -59,20 +59,19 @@ func helpFor(format exposition.Format, header http.Header, body []byte) string {
 	return ""
 }
 
-// isForeignProtobuf tells whether a media type is that of remote write and of OTLP in protobuf.
+// isForeignProtobuf reports whether a media type is used by remote write and OTLP in protobuf.
 func isForeignProtobuf(mediaType string) bool {
 	return mediaType == "application/x-protobuf" || mediaType == "application/protobuf"
 }
 
-// isRemoteWrite recognizes remote write 1.0 and 2.0 by its version header, by the message that the Content-Type names, or by the
-// label that every series has.
+// isRemoteWrite recognizes remote write 1.0 and 2.0 by the version header, the message in the Content-Type, or the label __name__.
 func isRemoteWrite(mediaType string, params map[string]string, header http.Header, body []byte) bool {
 	return header.Get("X-Prometheus-Remote-Write-Version") != "" ||
 		slices.Contains([]string{"prometheus.WriteRequest", "io.prometheus.write.v2.Request"}, params["proto"]) ||
 		isForeignProtobuf(mediaType) && bytes.Contains(body, []byte("__name__")) && exposition.IsMessage(body, 1, 3, 4, 5)
 }
 
-// isOTLP recognizes a request for traces, metrics or logs, in protobuf or JSON. In protobuf each of them repeats field 1.
+// isOTLP recognizes an OTLP request of any signal, in protobuf or JSON. In protobuf, each of them repeats field 1.
 func isOTLP(mediaType string, body []byte) bool {
 	switch {
 	case isForeignProtobuf(mediaType):
@@ -84,7 +83,7 @@ func isOTLP(mediaType string, body []byte) bool {
 	}
 }
 
-// otlpKey finds the first key of a request in JSON, as OTLP or as protobuf spells it.
+// otlpKey reports whether the first key of a JSON request is that of OTLP, in camel case or snake case.
 func otlpKey(body []byte) bool {
 	rest, ok := bytes.CutPrefix(bytes.TrimSpace(body), []byte("{"))
 	if !ok {
@@ -97,7 +96,7 @@ func otlpKey(body []byte) bool {
 		})
 }
 
-// magics are what starts a body in a coding.
+// magics are the first bytes of a body in a coding.
 var magics = map[string]string{
 	"gzip":            "\x1f\x8b",
 	"zstd":            "\x28\xb5\x2f\xfd",
@@ -105,7 +104,7 @@ var magics = map[string]string{
 	"x-snappy-framed": framedSnappy,
 }
 
-// looksLike tells whether a body looks like one in the coding.
+// looksLike reports whether a body seems to be in the coding.
 func looksLike(coding string, body []byte) bool {
 	switch coding {
 	case "zlib", "deflate":
@@ -117,7 +116,7 @@ func looksLike(coding string, body []byte) bool {
 	}
 }
 
-// codingOf tells in which coding a body seems to be; "" if in none.
+// codingOf returns the coding that a body seems to be in, or "".
 func codingOf(body []byte) string {
 	for coding := range magics {
 		if looksLike(coding, body) {
@@ -136,7 +135,7 @@ func codingOf(body []byte) string {
 	}
 }
 
-// isSnappyBlock tells whether a body is a block of snappy: elements that together make as many bytes as it declares.
+// isSnappyBlock reports whether a body is a snappy block: its elements produce exactly the length that it declares.
 func isSnappyBlock(body []byte) bool {
 	declared, n := binary.Uvarint(body)
 	if n <= 0 {
@@ -154,7 +153,7 @@ func isSnappyBlock(body []byte) bool {
 	return made == declared
 }
 
-// snappyElement tells the size of an element of a block and how many bytes it makes.
+// snappyElement returns the size of an element and the length of its output.
 func snappyElement(b []byte) (size, length int) {
 	length = int(b[0]>>2) + 1
 	switch b[0] & 3 {
@@ -165,7 +164,7 @@ func snappyElement(b []byte) (size, length int) {
 	case 3:
 		return 5, length
 	}
-	if extra := length - 60; extra > 0 { // The length of a long literal stands in the bytes that follow.
+	if extra := length - 60; extra > 0 { // The next bytes are the length of a long literal.
 		var long [8]byte
 		copy(long[:extra], b[1:])
 		length = int(binary.LittleEndian.Uint32(long[:])) + 1

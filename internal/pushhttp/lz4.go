@@ -12,11 +12,11 @@ import (
 	"github.com/pierrec/lz4/v4"
 )
 
-// lz4State is what a decoder may hold: two blocks of the largest size, 4 MiB, which eleven bytes can declare.
+// lz4State is the memory of a decoder in bytes: two blocks of the largest size, 4 MiB, which eleven bytes can declare.
 const lz4State = 2 * 4 << 20
 
-// errLZ4Legacy refuses the format of the Linux kernel. It has no end mark, so one cut short would be taken for whole; and
-// the decoder recurses for each of its headers, so that many of them overflow the stack, which ends the process.
+// errLZ4Legacy refuses the format of the Linux kernel. It has no end mark, so truncation cannot be detected. The decoder also recurses
+// for each header, so that many headers overflow the stack.
 var errLZ4Legacy = errors.New("lz4: the legacy format is not supported")
 
 func openLZ4(d *decoder) (io.Reader, error) {
@@ -32,28 +32,28 @@ var (
 	lz4EndMark     = make([]byte, 4)
 )
 
-// lz4Checksum is the flag in a frame's descriptor by which a checksum of the content follows the end mark.
+// lz4Checksum is the flag in the descriptor of a frame that announces a checksum of its content after the end mark.
 const lz4Checksum = 1 << 2
 
-// lz4Source stands between the body and the decoder, which takes a stream that ends between two blocks or before the
-// checksum of its content for whole. The decoder reads each field of the frame format with one Read, so the last two fields
-// tell whether a frame had ended: the end mark, or the end mark and the checksum of the content.
+// lz4Source detects truncation for the decoder, which accepts a stream that ends between two blocks or before the checksum of its
+// content. The decoder reads each field of a frame with one Read. So the last fields show whether a frame has ended: with the end
+// mark, or with the end mark and the checksum.
 type lz4Source struct {
 	body      *bufio.Reader
 	started   bool
-	magic     bool // what was read last is the magic number of a frame
+	magic     bool // the last field is the magic number of a frame
 	announced bool // the frame has a checksum of its content
-	ended     bool // what was read last is an end mark, or the checksum behind one
-	checksum  bool // what was read last is the checksum behind an end mark
+	ended     bool // the last field is an end mark, or the checksum after one
+	checksum  bool // the last field is the checksum after an end mark
 }
 
-// whole tells whether the stream may end here.
-func (s *lz4Source) whole() bool { return !s.started || s.ended && s.checksum == s.announced }
+// complete reports whether the stream may end here.
+func (s *lz4Source) complete() bool { return !s.started || s.ended && s.checksum == s.announced }
 
 func (s *lz4Source) Read(p []byte) (int, error) {
 	n, err := io.ReadFull(s.body, p)
 	if err != nil {
-		if errors.Is(err, io.EOF) && !s.whole() {
+		if errors.Is(err, io.EOF) && !s.complete() {
 			err = io.ErrUnexpectedEOF
 		}
 		return n, err

@@ -13,10 +13,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// push takes a push. Clients want 200 without a body and without a Content-Type; some fail on any other code of success.
+// push serves a push. Clients expect 200 without body and Content-Type; some fail on other success codes.
 func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
-	ctx, observation := h.ingest.Begin(r.Context(), r.Method)
-	err := h.takePush(ctx, observation, r, path)
+	ctx, observation := h.begin(r)
+	err := h.acceptPush(ctx, observation, r, path)
 	observation.End(err)
 	if err != nil {
 		writeRefusal(w, err)
@@ -25,15 +25,15 @@ func (h *handler) push(w http.ResponseWriter, r *http.Request, path string) {
 	w.WriteHeader(http.StatusOK)
 }
 
-// takePush hands the push on. What the key takes is reserved before the path is parsed and what the body takes while it is read;
-// both are given back when the push is done.
-func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.Request, path string) error {
+// acceptPush reads and processes a push. The memory for the key is reserved before the path is parsed, and that for the body while it
+// is read. Both are released at the end.
+func (h *handler) acceptPush(ctx context.Context, o *ingest.Observation, r *http.Request, path string) error {
 	body := newBuffer(h.options.InFlight)
 	defer body.free()
-	if err := body.reserveBeside(keyRoom(path)); err != nil {
+	if err := body.reserveOverhead(keyCost(path)); err != nil {
 		return err
 	}
-	key, err := h.groupingKey(o, path)
+	key, err := h.groupingKey(o, r, path)
 	if err != nil {
 		return err
 	}
@@ -47,34 +47,39 @@ func (h *handler) takePush(ctx context.Context, o *ingest.Observation, r *http.R
 	}
 	o.Size(int64(len(body.bytes)))
 	pushed := h.ingest.Push(ctx, o, ingest.Request{
-		Key: key, Format: format, Body: body.bytes, Reserved: body.reserved + body.beside, Replace: r.Method == http.MethodPut,
+		Key: key, Format: format, Body: body.bytes, Reserved: body.reserved + body.overhead, Replace: r.Method == http.MethodPut,
 	})
-	return helped(pushed, format, r.Header, body.bytes)
+	return withHelp(pushed, format, r.Header, body.bytes)
 }
 
-// labelRoom is what each label of a key counts for, its job among them, in bytes: an eighth of the memory that it takes, as with
-// all that is no body. Its strings are those of the path.
-const labelRoom = 4
+// labelCost is the in-flight cost of each label of a key in bytes, its job included: one eighth of its memory, as for everything but
+// the body. The strings of labels share the memory of the path.
+const labelCost = 4
 
-// keyRoom is what the key of a path counts for. A usual key is small beside what the connection takes, and counts for nothing:
-// only a path that was made for it holds megabytes while its body keeps everybody waiting.
-func keyRoom(path string) int64 {
-	room := labelRoom * int64(strings.Count(path, "/")/2)
-	if room <= firstStep {
+// keyCost is the in-flight cost of the key of a path. A usual key costs nothing, since it is small compared with its connection. Only
+// a crafted path takes megabytes.
+func keyCost(path string) int64 {
+	cost := labelCost * int64(strings.Count(path, "/")/2)
+	if cost <= firstStep {
 		return 0
 	}
-	return room
+	return cost
 }
 
-// groupingKey reads the key from the path of a push route.
-func (h *handler) groupingKey(o *ingest.Observation, path string) (groupingkey.Key, error) {
-	key, ok, err := groupingkey.Parse(strings.TrimPrefix(path, "/metrics/"), h.options.UTF8Names)
+// groupingKey parses the key in the path of a push route and notes it in the observation.
+func (h *handler) groupingKey(o *ingest.Observation, r *http.Request, path string) (groupingkey.Key, error) {
+	key, ok, err := h.parseKey(path)
 	switch {
 	case err != nil:
 		return key, ingest.Refuse(ingest.ReasonPath, err)
 	case !ok:
-		return key, refuseNotFound()
+		return key, h.refuseNotFound(r)
 	}
 	o.Key(key)
 	return key, nil
+}
+
+// parseKey is groupingkey.Parse for the path of a push route.
+func (h *handler) parseKey(path string) (key groupingkey.Key, ok bool, err error) {
+	return groupingkey.Parse(strings.TrimPrefix(path, "/metrics/"), h.options.UTF8Names)
 }

@@ -22,32 +22,31 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// maxReads is how many may read all groups at once. Each reading takes somewhat more than a kilobyte of memory for each series
-// that is held, which no limit on pushes bounds.
-const maxReads = 2
+// maxReaders bounds the concurrent requests that read all groups. Each needs more than a kilobyte of memory per stored series.
+const maxReaders = 2
 
-// readPatience is how long a reading waits for its turn: less than the default write_timeout, so that the answer still arrives.
-const readPatience = 10 * time.Second
+// readTimeout bounds the time that a request waits for other readers. It is below the default write_timeout.
+const readTimeout = 10 * time.Second
 
-var errReads = fmt.Errorf("%d others are reading all groups already; try again later", maxReads)
+var errReaders = fmt.Errorf("%d other requests are reading all groups; try again later", maxReaders)
 
-// inTurn lets so many read at once.
-func (h *handler) inTurn(read verb) verb {
+// limitReaders lets at most maxReaders requests read at once.
+func (h *handler) limitReaders(read verb) verb {
 	return func(w http.ResponseWriter, r *http.Request, path string) {
-		patience, cancel := context.WithTimeout(r.Context(), readPatience)
+		limited, cancel := context.WithTimeout(r.Context(), readTimeout)
 		defer cancel()
 		select {
-		case h.reads <- struct{}{}:
-			defer func() { <-h.reads }()
+		case h.readers <- struct{}{}:
+			defer func() { <-h.readers }()
 			read(w, r, path)
-		case <-patience.Done():
-			writeRefusal(w, &ingest.Refusal{Reason: ingest.ReasonOverload, Err: errReads, RetryAfter: readPatience})
+		case <-limited.Done():
+			writeRefusal(w, &ingest.Refusal{Reason: ingest.ReasonOverload, Err: errReaders, RetryAfter: readTimeout})
 		}
 	}
 }
 
-// readMetrics shows all groups to a scrape, as text or as protobuf. As in a Pushgateway it never is OpenMetrics, in which
-// the pushed names would not be allowed for all types.
+// readMetrics serves all groups to a scrape, as text or protobuf. As in a Pushgateway it never uses OpenMetrics, whose rules for names
+// pushed metrics may violate.
 func (h *handler) readMetrics(w http.ResponseWriter, r *http.Request, _ string) {
 	groups, err := h.ingest.Groups(r.Context())
 	if err != nil {
@@ -65,8 +64,8 @@ func (h *handler) readMetrics(w http.ResponseWriter, r *http.Request, _ string) 
 	promhttp.HandlerFor(families, promhttp.HandlerOpts{}).ServeHTTP(w, r)
 }
 
-// negotiate finds the format of the answer as a Pushgateway does: the way to escape names that one clause of Accept names
-// goes for all of them. Prometheus 3 names it only for formats that are not served here.
+// negotiate selects the format of the response as a Pushgateway does: an escaping scheme in one clause of Accept applies to all
+// formats. Prometheus 3 sends it only with formats that are not served here.
 func negotiate(header http.Header) expfmt.Format {
 	format := expfmt.NegotiateAccept(header, expfmt.DefaultAcceptedFormats()...)
 	for clause := range strings.SplitSeq(header.Get("Accept"), ",") {
@@ -78,8 +77,8 @@ func negotiate(header http.Header) expfmt.Format {
 	return format
 }
 
-// escaping spells names as the encoder for that format is going to. Names that become one by that must be found before: no
-// parser takes a family, and no Prometheus a label, that is there twice.
+// escaping returns the function by which the encoder of the format escapes names. Names that it makes equal must be merged before:
+// parsers refuse a family, and Prometheus a label, that occurs twice.
 func escaping(format expfmt.Format) func(string) string {
 	scheme := format.ToEscapingScheme()
 	if scheme == model.NoEscaping {
@@ -87,13 +86,13 @@ func escaping(format expfmt.Format) func(string) string {
 	}
 	return func(name string) string {
 		if model.LegacyValidation.IsValidMetricName(name) {
-			return name // The encoder leaves these alone, whatever the scheme.
+			return name // The encoder does not change these.
 		}
 		return model.EscapeName(name, scheme)
 	}
 }
 
-// readGroups is the query API's view of all groups.
+// readGroups serves all groups to the query API.
 func (h *handler) readGroups(w http.ResponseWriter, r *http.Request, _ string) {
 	groups, err := h.ingest.Groups(r.Context())
 	if err != nil {
@@ -103,7 +102,7 @@ func (h *handler) readGroups(w http.ResponseWriter, r *http.Request, _ string) {
 	h.answerQuery(w, func(w io.Writer) error { return gather.WriteMetrics(w, groups, h.gatherOptions()) })
 }
 
-// readStatus tells with which settings the receiver runs, and since when.
+// readStatus serves the settings and the start time of the receiver.
 func (h *handler) readStatus(w http.ResponseWriter, _ *http.Request, _ string) {
 	g := h.options.Groups
 	h.answerQuery(w, func(w io.Writer) error { return gather.WriteStatus(w, g.BuildInformation, g.Flags, h.started) })
@@ -113,7 +112,7 @@ func (h *handler) gatherOptions() gather.Options {
 	return gather.Options{PushTimes: h.options.Groups.PushTimes, ScopeName: h.options.Groups.OwnScope}
 }
 
-// isProtobuf tells the formats in which native histograms are shown. The text format shows the classic buckets that they have.
+// isProtobuf reports whether a format can have native histograms. The text format shows their classic buckets.
 func isProtobuf(format expfmt.Format) bool {
 	switch format.FormatType() {
 	case expfmt.TypeProtoDelim, expfmt.TypeProtoText, expfmt.TypeProtoCompact:
@@ -123,15 +122,14 @@ func isProtobuf(format expfmt.Format) bool {
 	}
 }
 
-// answerQuery answers a request of the query API. What fails is the connection, and whoever asked is no longer there.
+// answerQuery writes a response of the query API. Writing fails only if the client has disconnected.
 func (h *handler) answerQuery(w http.ResponseWriter, write func(io.Writer) error) {
 	h.allowOrigins(w.Header())
 	w.Header().Set("Content-Type", "application/json")
 	_ = write(w)
 }
 
-// allowOrigins lets scripts of other origins use the query API, as a Pushgateway does, unless confighttp's own setting tells
-// which of them may.
+// allowOrigins allows all origins to use the query API, as a Pushgateway does, unless the setting cors selects them.
 func (h *handler) allowOrigins(header http.Header) {
 	header.Set("Cache-Control", "no-cache, no-store, must-revalidate")
 	if h.cors {

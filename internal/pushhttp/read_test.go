@@ -235,7 +235,7 @@ func TestReadsTakeTurns(t *testing.T) {
 		assert.Equal(t, 10*time.Second, time.Since(asked))
 		assert.Equal(t, http.StatusServiceUnavailable, refused.Code)
 		assert.Equal(t, "10", refused.Header().Get("Retry-After"))
-		assert.Equal(t, "2 others are reading all groups already; try again later\n", refused.Body.String())
+		assert.Equal(t, "2 other requests are reading all groups; try again later\n", refused.Body.String())
 
 		reading.Go(func() { assert.Equal(t, http.StatusOK, get("/metrics").Code) })
 		close(in.release)

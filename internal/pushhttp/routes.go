@@ -13,10 +13,9 @@ import (
 
 // route is one row of the table of routes.
 type route struct {
-	// path is matched byte by byte against the decoded path behind a prefix. If rest is not empty, a non-empty element
-	// must follow, and then anything.
+	// path is compared with the decoded path after a prefix. If rest is not empty, a non-empty element must follow, and then anything.
 	path string
-	// rest describes what follows path, for the names of spans.
+	// rest describes the part after path, for the names of spans.
 	rest  string
 	verbs verbs
 }
@@ -24,18 +23,17 @@ type route struct {
 // verb serves a method of a route.
 type verb func(w http.ResponseWriter, r *http.Request, path string)
 
-// verbs tells what serves a method. OPTIONS is served everywhere, by the table itself; without any verb, nothing else is
-// found.
+// verbs maps methods to their verbs. OPTIONS is served for every route. A route without verbs answers all other methods with 404.
 type verbs map[string]verb
 
-// table is everything that is served, under each of the path prefixes. A new route is a row here and its verbs.
+// table lists all routes, which are served under each path prefix.
 func (h *handler) table() []route {
 	push := verbs{http.MethodPut: h.push, http.MethodPost: h.push}
 	metrics := verbs{http.MethodGet: h.notServed}
 	switch {
 	case h.options.Groups != nil:
 		push[http.MethodDelete] = h.delete
-		metrics[http.MethodGet] = h.inTurn(h.readMetrics)
+		metrics[http.MethodGet] = h.limitReaders(h.readMetrics)
 	case h.options.IgnoreDelete:
 		push[http.MethodDelete] = h.ignoreDelete
 	}
@@ -50,10 +48,10 @@ func (h *handler) table() []route {
 		return routes
 	}
 	routes = append(routes,
-		route{path: "/api/v1/metrics", verbs: verbs{http.MethodGet: h.inTurn(h.readGroups)}},
+		route{path: "/api/v1/metrics", verbs: verbs{http.MethodGet: h.limitReaders(h.readGroups)}},
 		route{path: "/api/v1/status", verbs: verbs{http.MethodGet: h.readStatus}})
 	if h.options.Groups.AdminAPI {
-		routes = append(routes, route{path: "/api/v1/admin/wipe", verbs: verbs{http.MethodPut: h.wipe}})
+		routes = append(routes, route{path: wipePath, verbs: verbs{http.MethodPut: h.wipe}})
 	}
 	return append(routes, route{path: "/api/v1/", rest: "{unknown...}"}) // A Pushgateway answers OPTIONS there.
 }
@@ -62,12 +60,12 @@ func (h *handler) table() []route {
 type match struct {
 	route
 	prefix string
-	path   string // behind the prefix
+	path   string // after the prefix
 }
 
-// match finds the route of a decoded path. Slashes that a base URL ends with are one with the slash that follows: those in
-// front of the path and those behind the prefix. Nothing else is cleaned and nothing is redirected: a client that follows a
-// redirect may lose the body on the way and be told that all is well.
+// match finds the route of a decoded path. Repeated slashes before the path and after the prefix count as one, since base URLs may
+// end in slashes. The path is not cleaned otherwise. There are no redirects: a client that follows one may lose the body and
+// still receive a success.
 func (h *handler) match(path string) (match, bool) {
 	path = oneSlash(path)
 	for _, prefix := range h.options.Prefixes {
@@ -85,7 +83,7 @@ func (h *handler) match(path string) (match, bool) {
 	return match{}, false
 }
 
-// oneSlash leaves one of the slashes that the path starts with.
+// oneSlash removes all but one of the slashes at the start of the path.
 func oneSlash(path string) string {
 	for strings.HasPrefix(path, "//") {
 		path = path[1:]
@@ -101,7 +99,7 @@ func (r route) matches(path string) bool {
 	return ok && rest != "" && rest[0] != '/'
 }
 
-// pattern is the route's name in telemetry, of low cardinality.
+// pattern is the name of the route in telemetry. Its cardinality is low.
 func (m match) pattern() string { return m.prefix + m.route.path + m.rest }
 
 // allow lists the methods in alphabetical order, as a Pushgateway does.
@@ -114,15 +112,15 @@ func (r route) allow() string {
 // isPush reports whether the route is that of a group.
 func (r route) isPush() bool { return r.verbs[http.MethodPost] != nil }
 
-// isAPI reports whether the route is one of the query API.
+// isAPI reports whether the route belongs to the query API.
 func (r route) isAPI() bool { return strings.HasPrefix(r.path, "/api/") }
 
-// longestFirst orders the prefixes such that the configured order does not matter where one continues another.
+// longestFirst sorts prefixes so that a prefix comes before those that it starts with.
 func longestFirst(prefixes []string) []string {
 	return slices.SortedFunc(slices.Values(prefixes), func(a, b string) int { return cmp.Compare(len(b), len(a)) })
 }
 
-// notServed answers for a path whose other methods are refused as a Pushgateway refuses them.
+// notServed answers 404 for one method of a path. Its other methods are refused with 405, as in a Pushgateway.
 func (h *handler) notServed(w http.ResponseWriter, r *http.Request, _ string) {
-	h.refuse(w, r, refuseNotFound())
+	h.refuse(w, r, h.refuseNotFound(r))
 }

@@ -10,12 +10,20 @@ import (
 	"github.com/stretchr/testify/assert"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
 )
 
 const (
-	notFound   = "404 page not found\n"
-	notAllowed = "Method Not Allowed\n"
-	noDelete   = "DELETE is not served because this receiver forwards every push at once and stores no groups that could be " +
+	served        = "this receiver serves PUT and POST /metrics/job/<job>{/<label>/<value>}, GET /-/healthy and /-/ready\n"
+	nothingStored = "this receiver forwards every push and stores nothing: look for the metrics in its backend, or configure groups on " +
+		"the pushgateway receiver to read them here"
+	notFound      = "404 page not found; " + served
+	nothingToRead = "404 page not found; " + nothingStored + "; " + served
+	nothingToWipe = "404 page not found; this receiver forwards every push and stores nothing, so there is nothing to wipe\n"
+	notAllowed    = "Method Not Allowed; this path serves "
+	notAGroup     = "Method Not Allowed; pushes go to /metrics/job/<job>{/<label>/<value>}\n"
+	noSuchGroup   = "Method Not Allowed; " + nothingStored + "\n"
+	noDelete      = "DELETE is not served because this receiver forwards every push at once and stores no groups that could be " +
 		"deleted; configure groups on the pushgateway receiver to have groups stored, or ignore_delete: true to have DELETE accepted and ignored\n"
 )
 
@@ -54,11 +62,11 @@ func TestRoutes(t *testing.T) {
 		{"DELETE", "DELETE", "/metrics/job/j", 405, noDelete, pushAllow},
 		{"DELETE under a prefix", "DELETE", "/pushgateway/metrics/job/j/a/1", 405, noDelete, pushAllow},
 		{"OPTIONS [R08]", "OPTIONS", "/metrics/job/j", 200, "", pushAllow},
-		{"GET [R04]", "GET", "/metrics/job/j", 405, notAllowed, pushAllow},
+		{"GET [R04]", "GET", "/metrics/job/j", 405, noSuchGroup, pushAllow},
 		{"HEAD [R06]", "HEAD", "/metrics/job/j", 405, "", pushAllow},
-		{"PATCH [R07]", "PATCH", "/metrics/job/j", 405, notAllowed, pushAllow},
-		{"lower case [X30]", "post", "/metrics/job/j", 405, notAllowed, pushAllow},
-		{"method before labels", "PATCH", "/metrics/job/j/a", 405, notAllowed, pushAllow},
+		{"PATCH [R07]", "PATCH", "/metrics/job/j", 405, notAllowed + pushAllow + "\n", pushAllow},
+		{"lower case [X30]", "post", "/metrics/job/j", 405, notAllowed + pushAllow + "\n", pushAllow},
+		{"method before labels", "PATCH", "/metrics/job/j/a", 405, notAllowed + pushAllow + "\n", pushAllow},
 		{"no job [R11]", "POST", "/metrics/job", 404, notFound, ""},
 		{"empty job [R12]", "POST", "/metrics/job/", 404, notFound, ""},
 		{"empty job in base64 [K10]", "POST", "/metrics/job@base64/", 404, notFound, ""},
@@ -75,33 +83,33 @@ func TestRoutes(t *testing.T) {
 		{"double slash before a bad label", "POST", "//metrics/job/j/a", 400, "odd number of components in label string \"/a\"\n", ""},
 		{"DELETE with a double slash", "DELETE", "//metrics/job/j", 405, noDelete, pushAllow},
 		{"OPTIONS with a double slash", "OPTIONS", "/pushgateway//metrics/job/j", 200, "", pushAllow},
-		{"the exposition with a double slash", "GET", "//metrics", 404, notFound, ""},
+		{"the exposition with a double slash", "GET", "//metrics", 404, nothingToRead, ""},
 		{"healthy with a double slash", "GET", "//-/healthy", 200, "OK", ""},
 		{"ready with a double slash behind a prefix", "GET", "/pushgateway//-/ready", 200, "OK", ""},
 		{"double slash and an empty job", "POST", "//metrics/job//a/1", 404, notFound, ""},
-		{"only slashes", "GET", "//", 404, notFound, ""},
+		{"only slashes", "GET", "//", 404, nothingToRead, ""},
 		{"dot element [R21]", "POST", "/metrics/./job/j", 404, notFound, ""},
 		{"other case [R14]", "POST", "/Metrics/Job/J", 404, notFound, ""},
 		{"legacy path", "POST", "/metrics/jobs/j", 404, notFound, ""},
 		{"other path [R29]", "POST", "/nonexistent", 404, notFound, ""},
 		{"other prefix", "POST", "/pushgatewaymetrics/job/j", 404, notFound, ""},
-		{"root", "GET", "/", 404, notFound, ""},
-		{"prefix alone", "GET", "/pushgateway", 404, notFound, ""},
-		{"the exposition", "GET", "/metrics", 404, notFound, ""},
-		{"the exposition with a slash", "GET", "/metrics/", 404, notFound, ""},
-		{"push without a job [R09]", "POST", "/metrics", 405, notAllowed, metricAllow},
-		{"DELETE without a job", "DELETE", "/metrics", 405, notAllowed, metricAllow},
+		{"root", "GET", "/", 404, nothingToRead, ""},
+		{"prefix alone", "GET", "/pushgateway", 404, nothingToRead, ""},
+		{"the exposition", "GET", "/metrics", 404, nothingToRead, ""},
+		{"the exposition with a slash", "GET", "/metrics/", 404, nothingToRead, ""},
+		{"push without a job [R09]", "POST", "/metrics", 405, notAGroup, metricAllow},
+		{"DELETE without a job", "DELETE", "/metrics", 405, notAGroup, metricAllow},
 		{"OPTIONS of the exposition", "OPTIONS", "/metrics", 200, "", metricAllow},
-		{"query API", "GET", "/api/v1/metrics", 404, notFound, ""},
-		{"status API", "GET", "/api/v1/status", 404, notFound, ""},
-		{"wipe", "PUT", "/api/v1/admin/wipe", 404, notFound, ""},
+		{"query API", "GET", "/api/v1/metrics", 404, nothingToRead, ""},
+		{"status API", "GET", "/api/v1/status", 404, nothingToRead, ""},
+		{"wipe", "PUT", "/api/v1/admin/wipe", 404, nothingToWipe, ""},
 		{"healthy [R30]", "GET", "/-/healthy", 200, "OK", ""},
 		{"ready [R30]", "GET", "/-/ready", 200, "OK", ""},
 		{"ready under a prefix", "GET", "/pushgateway/-/ready", 200, "OK", ""},
 		{"HEAD of healthy", "HEAD", "/-/healthy", 200, "", ""},
-		{"POST to healthy", "POST", "/-/healthy", 405, notAllowed, healthAllow},
-		{"DELETE of ready", "DELETE", "/-/ready", 405, notAllowed, healthAllow},
-		{"healthy with a slash", "GET", "/-/healthy/", 404, notFound, ""},
+		{"POST to healthy", "POST", "/-/healthy", 405, notAllowed + healthAllow + "\n", healthAllow},
+		{"DELETE of ready", "DELETE", "/-/ready", 405, notAllowed + healthAllow + "\n", healthAllow},
+		{"healthy with a slash", "GET", "/-/healthy/", 404, nothingToRead, ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			got := s.do(t, tt.method, tt.target, "a 1\n")
@@ -144,8 +152,8 @@ func TestIgnoreDelete(t *testing.T) {
 		{"with labels", "DELETE", "/pushgateway/metrics/job/j/a@base64/=", 202, "", ""},
 		{"bad label", "DELETE", "/metrics/job/j/a-b/c", 400, "improper label name \"a-b\"\n", ""},
 		{"no job", "DELETE", "/metrics/job", 404, notFound, ""},
-		{"other case [X30]", "Delete", "/metrics/job/j", 405, notAllowed, allow},
-		{"GET [R04]", "GET", "/metrics/job/j", 405, notAllowed, allow},
+		{"other case [X30]", "Delete", "/metrics/job/j", 405, notAllowed + allow + "\n", allow},
+		{"GET [R04]", "GET", "/metrics/job/j", 405, noSuchGroup, allow},
 		{"OPTIONS [R08]", "OPTIONS", "/metrics/job/j", 200, "", allow},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,6 +165,47 @@ func TestIgnoreDelete(t *testing.T) {
 	}
 	assert.Empty(t, s.pushed())
 	assert.Equal(t, map[string]int64{"DELETE none ignored": 2, "DELETE none path": 2}, s.outcomes(t))
+}
+
+// TestNotServedWithGroups asks a receiver with groups for what it does not serve.
+func TestNotServedWithGroups(t *testing.T) {
+	t.Parallel()
+	const (
+		push         = "/team/metrics/job/<job>{/<label>/<value>}"
+		servedGroups = "404 page not found; this receiver serves PUT, POST and DELETE " + push +
+			", GET /team/metrics, /team/api/v1/metrics, /team/api/v1/status, /team/-/healthy and /team/-/ready\n"
+	)
+	withGroups := func(s *setup) {
+		s.options.Groups = &pushhttp.GroupOptions{}
+		s.options.Prefixes = []string{"/another", "/team"}
+	}
+	s := serve(t, withGroups)
+	for _, tt := range []struct {
+		name, method, target string
+		status               int
+		body                 string
+	}{
+		{"the page", "GET", "/team/", 404, servedGroups},
+		{"the status page", "GET", "/team/status", 404, servedGroups},
+		{"the root", "GET", "/", 404, servedGroups},
+		{"a push without the prefix", "PUT", "/metrics/job/j", 404, servedGroups},
+		{"a legacy path", "POST", "/team/metrics/jobs/j", 404, servedGroups},
+		{"the query API", "GET", "/team/api/v1/groups", 404, servedGroups},
+		{"a wipe", "PUT", "/team/api/v1/admin/wipe", 404, "404 page not found; " +
+			"the admin API is disabled: set groups::admin_api to true on the pushgateway receiver to enable it\n"},
+		{"a wipe with slashes", "PUT", "//team//api/v1/admin/wipe", 404, "404 page not found; " +
+			"the admin API is disabled: set groups::admin_api to true on the pushgateway receiver to enable it\n"},
+		{"a group", "GET", "/another/metrics/job/j", 405, "Method Not Allowed; GET /another/metrics shows all groups\n"},
+		{"a patch of a group", "PATCH", "/team/metrics/job/j", 405, "Method Not Allowed; this path serves DELETE, OPTIONS, POST, PUT\n"},
+		{"a push without a job", "PUT", "/team/metrics", 405, "Method Not Allowed; pushes go to " + push + "\n"},
+		{"a push to the query API", "POST", "/team/api/v1/metrics", 405, "Method Not Allowed; this path serves GET, OPTIONS\n"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.do(t, tt.method, tt.target, "")
+			assert.Equal(t, tt.status, got.status)
+			assert.Equal(t, tt.body, got.body)
+		})
+	}
 }
 
 func TestPushHandsOnKeyFormatAndBody(t *testing.T) {

@@ -15,8 +15,15 @@ import (
 // defaultMaxBodySize is confighttp's limit if max_request_body_size is not set, in bytes.
 const defaultMaxBodySize = 20 << 20
 
-// NewServer makes the server that config describes, which is not changed, around what the options and in describe. The
-// extensions are the host's; they may be nil if the configuration names none.
+// MaxBodySize is the limit on the size of a body, in bytes.
+func MaxBodySize(config *confighttp.ServerConfig) int64 {
+	if config.MaxRequestBodySize <= 0 {
+		return defaultMaxBodySize
+	}
+	return config.MaxRequestBodySize
+}
+
+// NewServer returns the server for a configuration, which it does not change. The extensions are those of the host.
 func NewServer(
 	ctx context.Context,
 	config confighttp.ServerConfig,
@@ -25,9 +32,7 @@ func NewServer(
 	options Options,
 	in Ingest,
 ) (*http.Server, error) {
-	if config.MaxRequestBodySize <= 0 {
-		config.MaxRequestBodySize = defaultMaxBodySize
-	}
+	config.MaxRequestBodySize = MaxBodySize(&config)
 	if config.CompressionAlgorithms == nil {
 		config.CompressionAlgorithms = defaultCodings
 	}
@@ -38,7 +43,7 @@ func NewServer(
 		maxBodySize: config.MaxRequestBodySize,
 		codings:     config.CompressionAlgorithms,
 		started:     time.Now(),
-		reads:       make(chan struct{}, maxReads),
+		readers:     make(chan struct{}, maxReaders),
 		cors:        config.CORS.HasValue(),
 	}
 	if config.Auth.HasValue() {
@@ -50,14 +55,13 @@ func NewServer(
 	if err != nil {
 		return nil, err
 	}
-	server.Handler = h.outermost(h.lingering(server.Handler))
+	server.Handler = h.prepare(h.drainAfterRefusal(server.Handler))
 	return server, nil
 }
 
-// outermost does what must be done before confighttp looks at a request: it normalises the coding's name, and names the
-// route. Copies of the request that are made further in carry that name with them, so that spans and metrics have it even
+// prepare normalizes Content-Encoding and sets the route before confighttp handles a request. So spans and metrics have the route even
 // if authentication or decompression refuses the request.
-func (h *handler) outermost(next http.Handler) http.Handler {
+func (h *handler) prepare(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h.normalizeCoding(r)
 		if matched, ok := h.match(r.URL.Path); ok {

@@ -22,6 +22,9 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
@@ -60,6 +63,7 @@ type server struct {
 	address   string
 	ingest    *fakeIngest
 	telemetry *componenttest.Telemetry
+	logs      *observer.ObservedLogs
 }
 
 type setup struct {
@@ -79,7 +83,10 @@ func serve(t *testing.T, changes ...func(*setup)) *server {
 func serveOn(t *testing.T, listener net.Listener, changes ...func(*setup)) *server {
 	t.Helper()
 	telemetry := componenttest.NewTelemetry()
-	in, err := ingest.New(metadatatest.NewSettings(telemetry), ingest.Options{InFlightBytes: inFlightLimit}, consumertest.NewNop())
+	core, logs := observer.New(zapcore.DebugLevel)
+	set := metadatatest.NewSettings(telemetry)
+	set.Logger = zap.New(core)
+	in, err := ingest.New(set, ingest.Options{InFlightBytes: inFlightLimit}, consumertest.NewNop())
 	require.NoError(t, err)
 	fake := &fakeIngest{Ingest: in}
 	s := &setup{
@@ -101,7 +108,7 @@ func serveOn(t *testing.T, listener net.Listener, changes ...func(*setup)) *serv
 		require.NoError(t, in.Shutdown(context.Background()))        //nolint:usetesting // The test's own context has ended by then.
 		require.NoError(t, telemetry.Shutdown(context.Background())) //nolint:usetesting // The test's own context has ended by then.
 	})
-	return &server{address: ts.Listener.Addr().String(), ingest: fake, telemetry: telemetry}
+	return &server{address: ts.Listener.Addr().String(), ingest: fake, telemetry: telemetry, logs: logs}
 }
 
 func ignoringDelete(s *setup) { s.options.IgnoreDelete = true }

@@ -13,11 +13,11 @@ import (
 	"github.com/golang/snappy"
 )
 
-// framedSnappy starts every framed stream: the stream identifier of the framing format.
+// framedSnappy is the stream identifier, which starts every framed stream.
 const framedSnappy = "\xff\x06\x00\x00sNaPpY"
 
-// openSnappy reads both formats that go by the name: a Pushgateway takes the framed one, nearly everybody else means a
-// single block. A block cannot be decoded but whole, so what it declares is held against the limit, in bytes, first.
+// openSnappy reads both snappy formats: a Pushgateway accepts the framed one, most other software uses a single block. A block must be
+// decoded at once, so its declared length is compared with the limit first.
 func openSnappy(limit int64) opener {
 	return func(d *decoder) (io.Reader, error) {
 		source := bufio.NewReader(&d.source)
@@ -55,5 +55,5 @@ func openSnappyBlock(d *decoder, source io.Reader, decoded int64) (io.Reader, er
 	return bytes.NewReader(body), nil
 }
 
-// openFramedSnappy reads the framed format alone.
+// openFramedSnappy reads only the framed format.
 func openFramedSnappy(d *decoder) (io.Reader, error) { return snappy.NewReader(&d.source), nil }

@@ -20,29 +20,29 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 )
 
-// statuses is what each reason for a refusal is answered with. Everything that the pusher can mend is 400, as in a
-// Pushgateway, which knows no others; what may succeed later is 503 or 429.
+// statuses maps reasons to status codes. Faults of the push are 400, as in a Pushgateway. Refusals that a retry may resolve are 503 or
+// 429.
 var statuses = map[ingest.Reason]int{
-	ingest.ReasonPath:         http.StatusBadRequest,
-	ingest.ReasonMethod:       http.StatusMethodNotAllowed,
-	ingest.ReasonAuth:         http.StatusUnauthorized,
-	ingest.ReasonCoding:       http.StatusUnsupportedMediaType,
-	ingest.ReasonBody:         http.StatusBadRequest,
-	ingest.ReasonTooLarge:     http.StatusRequestEntityTooLarge,
-	ingest.ReasonParse:        http.StatusBadRequest,
-	ingest.ReasonInconsistent: http.StatusBadRequest,
-	ingest.ReasonLimit:        http.StatusBadRequest,
-	ingest.ReasonFull:         http.StatusTooManyRequests,
-	ingest.ReasonStorage:      http.StatusServiceUnavailable,
-	ingest.ReasonStarting:     http.StatusServiceUnavailable,
-	ingest.ReasonOverload:     http.StatusServiceUnavailable,
-	ingest.ReasonUnavailable:  http.StatusServiceUnavailable,
-	ingest.ReasonExhausted:    http.StatusTooManyRequests,
-	ingest.ReasonPermanent:    http.StatusInternalServerError,
+	ingest.ReasonPath:            http.StatusBadRequest,
+	ingest.ReasonMethod:          http.StatusMethodNotAllowed,
+	ingest.ReasonAuth:            http.StatusUnauthorized,
+	ingest.ReasonContentEncoding: http.StatusUnsupportedMediaType,
+	ingest.ReasonBadBody:         http.StatusBadRequest,
+	ingest.ReasonTooLarge:        http.StatusRequestEntityTooLarge,
+	ingest.ReasonParse:           http.StatusBadRequest,
+	ingest.ReasonInconsistent:    http.StatusBadRequest,
+	ingest.ReasonLimit:           http.StatusBadRequest,
+	ingest.ReasonGroupLimit:      http.StatusTooManyRequests,
+	ingest.ReasonStorage:         http.StatusServiceUnavailable,
+	ingest.ReasonStarting:        http.StatusServiceUnavailable,
+	ingest.ReasonOverload:        http.StatusServiceUnavailable,
+	ingest.ReasonUnavailable:     http.StatusServiceUnavailable,
+	ingest.ReasonExhausted:       http.StatusTooManyRequests,
+	ingest.ReasonPermanent:       http.StatusInternalServerError,
 }
 
-// writeRefusal turns a refusal into status, headers and body, those of [http.Error]. The body is one line for whoever reads
-// the job's log. Its length is told so that it is complete even while the rest of the request still arrives.
+// writeRefusal writes the response to a refused request, with the headers of [http.Error]. The body is one line for the log of the
+// job. Content-Length makes the response complete while the request body still arrives.
 func writeRefusal(w http.ResponseWriter, err error) {
 	status := http.StatusInternalServerError
 	if refusal, ok := errors.AsType[*ingest.Refusal](err); ok {
@@ -59,10 +59,10 @@ func writeRefusal(w http.ResponseWriter, err error) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
 	w.Header().Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_, _ = io.WriteString(w, line) //nolint:gosec // No browser takes plain text for a page.
+	_, _ = io.WriteString(w, line) //nolint:gosec // Browsers do not interpret plain text.
 }
 
-// isRefused tells whether an answer with these headers is that of writeRefusal: those of others get their length from net/http.
+// isRefused reports whether writeRefusal wrote these headers. Only it sets Content-Length itself.
 func isRefused(header http.Header) bool { return header.Get("Content-Length") != "" }
 
 func statusOf(r *ingest.Refusal) int {
@@ -75,25 +75,22 @@ func statusOf(r *ingest.Refusal) int {
 	return http.StatusInternalServerError
 }
 
-// retryAfter is in whole seconds and at least one, since 0 would mean at once.
+// retryAfter formats a delay in whole seconds, at least one.
 func retryAfter(d time.Duration) string {
 	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
 }
 
-// withHeader is the cause of a refusal whose answer needs a header to be complete.
+// withHeader is the cause of a refusal whose response needs another header.
 type withHeader struct{ name, value, text string }
 
 func (e *withHeader) Error() string { return e.text }
 
 var (
 	errNotFound = errors.New("404 page not found")
-	errSlow     = errors.New("the body did not arrive within read_timeout; nothing of it was taken")
+	errSlow     = errors.New("the body did not arrive within read_timeout; nothing was kept")
 )
 
-func refuseNotFound() error { return ingest.Refuse(ingest.ReasonPath, errNotFound) }
-
-// schemes is what the authenticators ask for, by their type: none of them tells. Others may ask for anything, so nothing is
-// claimed for them.
+// schemes maps types of authenticators to their authentication scheme, which they do not tell. Other types have no known scheme.
 var schemes = map[string]string{
 	"basicauth":         "Basic",
 	"basic_auth":        "Basic",
@@ -102,11 +99,10 @@ var schemes = map[string]string{
 	"oidc":              "Bearer",
 }
 
-// realm follows the scheme. A Pushgateway leaves it out, but RFC 7617 demands it, and Python's HTTPBasicAuthHandler waits for it.
+// realm follows the scheme. RFC 7617 and Python's HTTPBasicAuthHandler require it; a Pushgateway omits it.
 const realm = ` realm="pushgateway"`
 
-// refuseUnauthorized tells how to authenticate, as RFC 9110, section 15.5.2, wants it: wget, curl --anyauth and others
-// send no password before they are asked for one.
+// refuseUnauthorized names the scheme (RFC 9110, section 15.5.2): wget, curl --anyauth and others send a password only after that.
 func refuseUnauthorized(authenticator component.Type) error {
 	text := http.StatusText(http.StatusUnauthorized)
 	if scheme, ok := schemes[authenticator.String()]; ok {
@@ -115,17 +111,7 @@ func refuseUnauthorized(authenticator component.Type) error {
 	return ingest.Refuse(ingest.ReasonAuth, errors.New(text))
 }
 
-// refuseMethod says for DELETE what a Pushgateway need not say: a client that deletes relies on a memory that is not here.
-func refuseMethod(r route, method string) error {
-	text := http.StatusText(http.StatusMethodNotAllowed)
-	if method == http.MethodDelete && r.isPush() {
-		text = "DELETE is not served because this receiver forwards every push at once and stores no groups that could be " +
-			"deleted; configure groups on the pushgateway receiver to have groups stored, or ignore_delete: true to have DELETE accepted and ignored"
-	}
-	return ingest.Refuse(ingest.ReasonMethod, &withHeader{"Allow", r.allow(), text})
-}
-
-// refuseCoding names what is supported, in the body and as RFC 9110, section 15.5.16, wants it.
+// refuseCoding lists the supported codings in the body and in Accept-Encoding (RFC 9110, section 15.5.16).
 func refuseCoding(coding string, supported []string) error {
 	named := slices.DeleteFunc(slices.Clone(supported), func(c string) bool { return c == "" })
 	accept := strings.Join(named, ", ")
@@ -143,21 +129,20 @@ func refuseCoding(coding string, supported []string) error {
 	default:
 		text += accept + ", or none"
 	}
-	return ingest.Refuse(ingest.ReasonCoding, &withHeader{"Accept-Encoding", accept, text})
+	return ingest.Refuse(ingest.ReasonContentEncoding, &withHeader{"Accept-Encoding", accept, text})
 }
 
 func refuseTooLarge(limit int64) error {
 	return ingest.Refuse(ingest.ReasonTooLarge, fmt.Errorf("the body is larger than max_request_body_size (%d bytes) allows", limit))
 }
 
-// refuseLength refuses a body that is announced to be too large.
+// refuseLength refuses a body whose Content-Length is too large.
 func refuseLength(limit, length int64) error {
 	return ingest.Refuse(ingest.ReasonTooLarge, fmt.Errorf(
 		"the body is larger than max_request_body_size (%d bytes) allows: it has %d bytes", limit, length))
 }
 
-// refuseBody tells what kept a body from being read whole. Texts of decompressors stand as they are: a Pushgateway shows
-// them too.
+// refuseBody refuses a body that could not be read completely. Texts of decompressors are kept: a Pushgateway shows them too.
 func refuseBody(err error) error {
 	if tooLarge, ok := errors.AsType[*http.MaxBytesError](err); ok {
 		return refuseTooLarge(tooLarge.Limit)
@@ -166,7 +151,7 @@ func refuseBody(err error) error {
 		return refusal
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
-		err = errSlow // The network's own text tells addresses and not what to do.
+		err = errSlow // The error of the network names addresses, not the setting.
 	}
-	return ingest.Refuse(ingest.ReasonBody, err)
+	return ingest.Refuse(ingest.ReasonBadBody, err)
 }

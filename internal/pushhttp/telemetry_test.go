@@ -6,7 +6,9 @@ package pushhttp_test
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +131,71 @@ func TestOutcomes(t *testing.T) {
 			assert.Equal(t, want, s.outcomes(t))
 		})
 	}
+}
+
+// TestRefusalsInTheLog refuses requests at every place where a request can be refused.
+func TestRefusalsInTheLog(t *testing.T) {
+	t.Parallel()
+	key := `{job="j",a="1"}`
+	for name, tt := range map[string]struct {
+		method, target, body, header string
+		change                       func(*setup)
+		reason, path, key            string
+	}{
+		"DELETE":                 {"DELETE", "/metrics/job/j/a/1", "", "", nil, "method", "/metrics/job/j/a/1", key},
+		"DELETE under a prefix":  {"DELETE", "/pushgateway//metrics/job/j/a/1", "", "", nil, "method", "/pushgateway//metrics/job/j/a/1", key},
+		"not authenticated":      {"PUT", "/metrics/job/j/a/1", "a 1\n", "", authenticating, "auth", "/metrics/job/j/a/1", key},
+		"not authenticated, 404": {"POST", "/metrics/jobs/j", "a 1\n", "", authenticating, "auth", "/metrics/jobs/j", ""},
+		"unknown coding":         {"PUT", "/metrics/job/j/a/1", "a 1\n", "Content-Encoding: br", nil, "content_encoding", "/metrics/job/j/a/1", key},
+		"unknown path":           {"POST", "/metrics/jobs/j", "a 1\n", "", nil, "path", "/metrics/jobs/j", ""},
+		"empty job":              {"POST", "/metrics/job//a/1", "a 1\n", "", nil, "path", "/metrics/job//a/1", ""},
+		"invalid grouping key":   {"POST", "/metrics/job/j/a-b/1", "a 1\n", "", nil, "path", "/metrics/job/j/a-b/1", ""},
+		"push without a job":     {"PUT", "/metrics", "a 1\n", "", nil, "method", "/metrics", ""},
+		"cut body":               {"PUT", "/metrics/job/j/a/1", "x", "Content-Encoding: gzip", nil, "bad_body", "/metrics/job/j/a/1", key},
+		"large body":             {"PUT", "/metrics/job/j/a/1", "a 1\n", "", limitedTo(1), "too_large", "/metrics/job/j/a/1", key},
+		"invisible characters":   {"PUT", "/metrics/job%0a%e2%80%ae/j", "a 1\n", "", nil, "path", "/metrics/job%0A%E2%80%AE/j", ""},
+		"long path":              {"PUT", "/" + strings.Repeat("x", 5000), "a 1\n", "", nil, "path", "/" + strings.Repeat("x", 4095) + "... (5001 bytes)", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			change := tt.change
+			if change == nil {
+				change = func(*setup) {}
+			}
+			s := serve(t, change)
+			var headers []string
+			if tt.header != "" {
+				headers = append(headers, tt.header)
+			}
+			got := s.do(t, tt.method, tt.target, tt.body, headers...)
+			lines := s.logs.FilterMessage("Push refused").All()
+			require.Len(t, lines, 1)
+			fields := lines[0].ContextMap()
+			assert.Equal(t, tt.reason, fields["reason"])
+			assert.Equal(t, tt.method, fields["method"])
+			assert.Equal(t, tt.path, fields["path"])
+			assert.Equal(t, strings.TrimSuffix(got.body, "\n"), fields["error"])
+			host, _, err := net.SplitHostPort(fields["client_address"].(string))
+			require.NoError(t, err)
+			assert.Equal(t, "127.0.0.1", host)
+			if tt.key == "" {
+				assert.NotContains(t, fields, "grouping_key")
+			} else {
+				assert.Equal(t, tt.key, fields["grouping_key"])
+			}
+		})
+	}
+}
+
+// TestRefusalsInTheLogAreBounded leaves the grouping key out if there is no memory to parse it.
+func TestRefusalsInTheLogAreBounded(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(100))
+	got := s.do(t, "DELETE", "/metrics/job/j"+strings.Repeat("/a/1", 1000), "")
+	assert.Equal(t, http.StatusMethodNotAllowed, got.status)
+	fields := s.logs.FilterMessage("Push refused").All()[0].ContextMap()
+	assert.NotContains(t, fields, "grouping_key")
+	assert.Contains(t, fields["path"], "/metrics/job/j/a/1/a/1")
 }
 
 // Paths hold job names and instances, so neither spans nor metrics may be named by them.

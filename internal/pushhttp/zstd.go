@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// maxZstdWindow is the largest window that RFC 9659 allows in HTTP. Ten bytes can declare one of half a gigabyte, and
-	// the decoder allocates what is declared.
+	// maxZstdWindow is the largest window that RFC 9659 allows in HTTP, in bytes. Ten bytes of body can declare half a gigabyte, which
+	// the decoder would allocate.
 	maxZstdWindow = 8 << 20
-	// minZstdWindow is taken for all smaller ones, so that frames that follow the first may be somewhat larger.
+	// minZstdWindow replaces smaller windows, so that later frames may be somewhat larger than the first.
 	minZstdWindow = 128 << 10
-	// zstdBlocks is what a decoder holds besides the window: room for two blocks.
+	// zstdBlocks is the memory of a decoder besides the window: two blocks.
 	zstdBlocks = 2 * 128 << 10
-	// maxPooledWindow bounds the window, and thereby the memory, of the decoders that are kept for later.
+	// maxPooledWindow bounds the window, and thereby the memory, of pooled decoders.
 	maxPooledWindow = 1 << 20
 )
 
@@ -30,7 +30,7 @@ var errZstdWindow = fmt.Errorf("zstd: the body needs a window larger than declar
 
 var zstdDecoders sync.Pool // of *zstd.Decoder
 
-// openZstd reserves the window that the first frame declares, and holds all frames to it.
+// openZstd reserves the window of the first frame. Later frames must not need a larger one.
 func openZstd(d *decoder) (io.Reader, error) {
 	source := bufio.NewReader(&d.source)
 	window := declaredWindow(source)
@@ -42,7 +42,7 @@ func openZstd(d *decoder) (io.Reader, error) {
 		return nil, err
 	}
 	d.free = func() {
-		_ = decoder.Reset(nil) // Lets go of the body. It fails on closed decoders alone, and none is closed.
+		_ = decoder.Reset(nil) // Releases the body. It fails only on closed decoders.
 		if window <= maxPooledWindow {
 			zstdDecoders.Put(decoder)
 		}
@@ -54,7 +54,7 @@ func zstdDecoder(source io.Reader, window int64) (*zstd.Decoder, error) {
 	decoder, ok := zstdDecoders.Get().(*zstd.Decoder)
 	if !ok {
 		var err error
-		// One at a time, a decoder starts no goroutines and needs no Close.
+		// With concurrency 1, a decoder starts no goroutines and needs no Close.
 		if decoder, err = zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true)); err != nil {
 			return nil, err
 		}
@@ -63,10 +63,10 @@ func zstdDecoder(source io.Reader, window int64) (*zstd.Decoder, error) {
 	return decoder, err
 }
 
-// declaredWindow is the window of the first frame, in bytes, between minZstdWindow and maxZstdWindow. Where there is no
-// frame the decoder tells what is wrong.
+// declaredWindow is the window of the first frame in bytes, between minZstdWindow and maxZstdWindow. If there is no frame, the decoder
+// will report it.
 func declaredWindow(source *bufio.Reader) int64 {
-	start, _ := source.Peek(zstd.HeaderMaxSize) // What keeps it from being read will be met again.
+	start, _ := source.Peek(zstd.HeaderMaxSize) // Reading reports the error again.
 	var header zstd.Header
 	if err := header.Decode(start); err != nil || header.Skippable {
 		return maxZstdWindow
@@ -78,7 +78,7 @@ func declaredWindow(source *bufio.Reader) int64 {
 	return int64(min(max(window, minZstdWindow), maxZstdWindow))
 }
 
-// zstdReader says in the pusher's terms what the decoder says in its own.
+// zstdReader replaces errors of the decoder by ones that a client understands.
 type zstdReader struct{ *zstd.Decoder }
 
 func (r zstdReader) Read(p []byte) (int, error) {

@@ -15,13 +15,13 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// lingerLimit is max_request_body_size: much more than the network between client and server holds.
-const lingerLimit = 16 << 20
+// drainLimit is max_request_body_size: much more than the network between client and server holds.
+const drainLimit = 16 << 20
 
 // Clients such as Python's send all of the body, and "Connection: close", before they read the answer.
 func TestAnswerToClientThatSendsAllFirst(t *testing.T) {
 	t.Parallel()
-	whole, over := strings.Repeat("x", lingerLimit), strings.Repeat("x", lingerLimit+lingerLimit/2)
+	whole, over := strings.Repeat("x", drainLimit), strings.Repeat("x", drainLimit+drainLimit/2)
 	for _, tt := range []struct {
 		name, target string
 		headers      []string
@@ -40,7 +40,7 @@ func TestAnswerToClientThatSendsAllFirst(t *testing.T) {
 		for _, connection := range []string{"close", "keep-alive"} {
 			t.Run(tt.name+", "+connection, func(t *testing.T) {
 				t.Parallel()
-				changes := []func(*setup){limitedTo(lingerLimit)}
+				changes := []func(*setup){limitedTo(drainLimit)}
 				if tt.change != nil {
 					changes = append(changes, tt.change)
 				}
@@ -62,7 +62,7 @@ func TestAnswerToClientThatSendsAllFirst(t *testing.T) {
 func TestAnswerToClientThatSendsNoMore(t *testing.T) {
 	t.Parallel()
 	for _, expect := range []string{"", "Expect: 100-continue\r\n"} {
-		s := serve(t, limitedTo(lingerLimit))
+		s := serve(t, limitedTo(drainLimit))
 		conn, err := net.Dial("tcp", s.address)
 		require.NoError(t, err)
 		defer conn.Close()

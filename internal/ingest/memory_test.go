@@ -42,7 +42,7 @@ func wide(n int) []byte {
 
 const usualLine = "http_requests_total{code=\"200\",handler=\"/api/v1/items/%d\",method=\"GET\",region=\"eu-central-1\",user=\"u0000001\"} 1\n"
 
-// TestMemoryIsCounted compares the memory that a push takes with usualWeight times the bytes that are counted for it: docs/operating.md
+// TestMemoryIsCounted compares the memory that a push takes with memoryPerByte times the bytes that are counted for it: docs/operating.md
 // derives its figures from that. The memory is what is live when the push is translated, and when it is stored. It must not run in
 // parallel.
 func TestMemoryIsCounted(t *testing.T) {
@@ -89,8 +89,8 @@ func TestMemoryIsCounted(t *testing.T) {
 				}
 				most, counted := live(t, options, request), counted(t, options, request)
 				t.Logf("%d KiB of body, %d KiB counted, %d KiB taken: %.1f", len(tc.body)>>10, counted>>10, most>>10, float64(most)/float64(counted))
-				assert.LessOrEqual(t, most, usualWeight*counted)
-				assert.True(t, counted == int64(len(tc.body)) || usualWeight*counted < 4*most, "no more is counted than needed")
+				assert.LessOrEqual(t, most, memoryPerByte*counted)
+				assert.True(t, counted == int64(len(tc.body)) || memoryPerByte*counted < 4*most, "no more is counted than needed")
 			})
 		}
 	}
@@ -102,7 +102,7 @@ func counted(t *testing.T, options Options, r Request) int64 {
 	in, err := New(receivertest.NewNopSettings(metadata.Type), options, consumertest.NewNop())
 	require.NoError(t, err)
 	if options.Groups != nil {
-		in.groups = &groups{} // What is held is weighed.
+		in.groups = &groups{} // The memory of groups is included.
 	}
 	_, o := in.Begin(t.Context(), http.MethodPut)
 	reserved := &reservation{inFlight: in.InFlight}
@@ -112,7 +112,7 @@ func counted(t *testing.T, options Options, r Request) int64 {
 	return int64(len(r.Body)) + reserved.bytes
 }
 
-// live is the memory that the parts of a push take, its body included: either the batch and pdata, or pdata and what is held.
+// live is the memory of the parts of a push, including its body: either the batch and pdata, or pdata and the stored families.
 func live(t *testing.T, options Options, r Request) int64 {
 	t.Helper()
 	begun := pushtest.SettledHeap()
@@ -149,7 +149,7 @@ func TestSurplus(t *testing.T) {
 			t.Parallel()
 			var batch exposition.Batch
 			require.NoError(t, batch.Decode(exposition.Text, tc.body, exposition.Options{}))
-			assert.Equal(t, tc.heavy, (&scale{body: tc.body}).surplus(&batch) > 0)
+			assert.Equal(t, tc.heavy, (&memoryEstimator{body: tc.body}).extra(&batch) > 0)
 		})
 	}
 }
