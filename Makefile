@@ -54,8 +54,8 @@ run: build ## Build the distribution and start it with configs/quickstart.yaml
 .PHONY: test
 test: ## Run every test that needs only Go, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "No C compiler, or cgo is off: the tests run without the race detector.")
-	go test $(RACE) ./...
-	go -C e2e test $(RACE) ./oracle/...
+	go test $(RACE) -timeout 30m ./...
+	go -C e2e test $(RACE) -timeout 30m ./oracle/...
 
 .PHONY: coverage
 coverage: ## Fail if the tests reach less than COVERAGE percent of a package
@@ -63,7 +63,7 @@ coverage: ## Fail if the tests reach less than COVERAGE percent of a package
 
 .PHONY: e2e
 e2e: build clients $(TOOLS)/pushgateway $(TOOLS)/prometheus ## Run the end-to-end tests on the built distribution
-	go -C e2e test -count=1 ./...
+	go -C e2e test -count=1 -timeout 45m ./...
 
 .PHONY: soak
 soak: build $(TOOLS)/prometheus ## Push for SOAKTIME through outages, restarts and kill -9, and look for what is missing

@@ -57,7 +57,7 @@ type deviation struct {
 }
 
 // deviations are the recorded cases of class exact and status in which this receiver answers differently on purpose.
-// Each is a row in the README's table.
+// Each is a row in docs/deviations.md.
 var deviations = map[string]deviation{
 	"R12": {"never a redirect", func(c *conformanceCase) { c.Steps[0].Expect.Status = http.StatusNotFound }},
 	"P06": {"native histogram with fractional populations: cumulative buckets at the native bounds", func(c *conformanceCase) {

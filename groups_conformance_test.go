@@ -14,8 +14,8 @@ import (
 	"go.opentelemetry.io/collector/consumer/consumertest"
 )
 
-// groupDeviations are the recorded cases in which a receiver with groups answers differently on purpose. Each is a row in the
-// README's table.
+// groupDeviations are the recorded cases in which a receiver with groups answers differently on purpose. Each is a row in
+// docs/deviations.md.
 var groupDeviations = map[string]deviation{
 	"R12": deviations["R12"],
 	"R25": {"never a redirect", statusOf(0, http.StatusNotFound)},

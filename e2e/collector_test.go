@@ -8,20 +8,19 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/e2e/loopback"
 )
 
 const (
@@ -137,25 +136,7 @@ func (c *collector) kill(t *testing.T) {
 	c.exited <- nil
 }
 
-// ports counts up from a random one. They stay below those that Linux gives to outgoing connections (32768 and more), which
-// could otherwise take a port between its choice and its use.
-var ports atomic.Int32
-
-func init() { ports.Store(15000 + rand.Int32N(15000)) }
-
-// freeEndpoint is a loopback address that nothing listens on. None is chosen twice.
-func freeEndpoint(tb testing.TB) string {
-	tb.Helper()
-	for {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.Add(1)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		require.NoError(tb, err)
-		defer listener.Close()
-		return listener.Addr().String()
-	}
-}
+var freeEndpoint = loopback.FreeEndpoints(18000, 10000)
 
 // environment is this process's own with some variables set.
 func environment(set map[string]string) []string {

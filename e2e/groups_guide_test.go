@@ -17,8 +17,10 @@ import (
 // TestGroupsGuide does what docs/groups.md tells to try, with free ports.
 func TestGroupsGuide(t *testing.T) {
 	t.Parallel()
-	if _, err := exec.LookPath("curl"); err != nil {
-		t.Skip("curl is not installed and make clients could not install it")
+	for _, tool := range []string{"curl", "python3"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed and make clients could not install it", tool)
+		}
 	}
 	server := startPrometheus(t, prometheusFile(t, ""))
 	collector := freeEndpoint(t)
@@ -30,6 +32,7 @@ func TestGroupsGuide(t *testing.T) {
 	out, _ := g.run(t, "push")
 	assert.Contains(t, out, `rows{instance="",job="nightly"} 43`)
 	assert.Contains(t, out, `duration_seconds{instance="",job="nightly"} 3.5`)
+	assert.Contains(t, out, `"job": "nightly"`)
 	assert.Contains(t, out, `{"__name__":"rows","job":"nightly"}`)
 	out, _ = g.run(t, "delete")
 	assert.Contains(t, out, `"result":[]`)

@@ -40,7 +40,8 @@ func startNginx(t *testing.T, config string, replicas []string) string {
 	content, err := os.ReadFile("../deploy/nginx/" + config)
 	require.NoError(t, err)
 	endpoint, dir := freeEndpoint(t), t.TempDir()
-	here := strings.NewReplacer("listen 9091;", "listen "+endpoint+";", replicaNames[0], replicas[0], replicaNames[1], replicas[1])
+	here := strings.NewReplacer("listen 9091;", "listen "+endpoint+";", replicaNames[0], replicas[0], replicaNames[1], replicas[1],
+		"server pushgateway:9091;", "server "+replicas[0]+";", "server collector:9091;", "server "+replicas[1]+";")
 	main := fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/errors;\nevents {}\nhttp {\naccess_log off;\n", dir)
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		main += fmt.Sprintf("%s_temp_path %s/%s;\n", kind, dir, kind)

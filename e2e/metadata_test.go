@@ -15,6 +15,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/prometheus/client_golang/prometheus/push"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 )
@@ -110,4 +111,44 @@ func TestTenantsAndGroups(t *testing.T) {
 	out, err := validate(t, path)
 	assert.Error(t, err)
 	assert.Contains(t, out, "groups: cannot be combined with include_metadata")
+}
+
+// TestTeams starts the example in which each user has a tenant. The header of a client has no effect, and no user can push to
+// the port of another team.
+func TestTeams(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	client := writeCertificate(t, dir)
+	for _, team := range []string{"team-a", "team-b"} {
+		user := strings.Replace(users, "team-a", team, 1)
+		require.NoError(t, os.WriteFile(filepath.Join(dir, team+".htpasswd"), []byte(user), 0o600))
+	}
+	tenants := make(chan string, 10)
+	backend := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
+		tenants <- strings.Join(r.Header.Values("X-Scope-OrgID"), ",")
+	}))
+	t.Cleanup(backend.Close)
+	endpoints := map[string]string{"team-a": freeEndpoint(t), "team-b": freeEndpoint(t)}
+	startCollector(t, settings{
+		config: "../configs/teams.yaml",
+		set: []string{
+			"exporters::prometheus_remote_write/team-a::send_metadata: false", "exporters::prometheus_remote_write/team-b::send_metadata: false",
+			"service::pipelines::metrics/ready: {receivers: [pushgateway], exporters: [prometheus_remote_write/team-a]}",
+		},
+		env: map[string]string{
+			"REMOTE_WRITE_ENDPOINT": backend.URL, "HTPASSWD_DIRECTORY": dir, "TEAM_A_ENDPOINT": endpoints["team-a"], "TEAM_B_ENDPOINT": endpoints["team-b"],
+			"TLS_CERT_FILE": filepath.Join(dir, "tls.crt"), "TLS_KEY_FILE": filepath.Join(dir, "tls.key"),
+		},
+		args: []string{"--feature-gates", "pkg.translator.prometheus.PermissiveLabelSanitization"},
+	})
+	pusher := func(team, user string) *push.Pusher {
+		return push.New("https://"+endpoints[team], "nightly").Client(client).BasicAuth(user, "secret").
+			Header(http.Header{"X-Scope-OrgID": {"team-c"}}).Collector(gauge("a", 1))
+	}
+	for _, team := range []string{"team-a", "team-b"} {
+		require.NoError(t, pusher(team, team).Push())
+		assert.Equal(t, team, <-tenants)
+	}
+	assert.ErrorContains(t, pusher("team-a", "team-b").Push(), "unexpected status code 401")
+	assert.Empty(t, tenants)
 }

@@ -6,6 +6,7 @@ package e2e
 import (
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -34,6 +35,9 @@ func newGuide(t *testing.T, path string, env map[string]string) *guide {
 	m := &guide{blocks: map[string]string{}, env: env}
 	for _, block := range readmeBlocks.FindAllStringSubmatch(string(page), -1) {
 		m.blocks[block[1]] = block[2]
+	}
+	for name := range env {
+		require.True(t, name == "COLLECTOR_FOLDER" || strings.Contains(m.blocks["settings"], "export "+name+"=${"+name), "the page shows %s", name)
 	}
 	require.Len(t, m.blocks, strings.Count(string(page), "```\n"), "every block is marked to be run")
 	return m
@@ -88,8 +92,7 @@ func TestMigration(t *testing.T) {
 	assert.Contains(t, out, `push_time_seconds{instance="some_instance",job="curl_job"}`)
 	assert.Contains(t, out, `pushgateway_http_requests_total{code="202",handler="delete",method="delete"} 1`)
 
-	_, stopBeside := m.run(t, "beside")
-	m.run(t, "push")
+	_, stopBeside := m.run(t, "beside", "push")
 	out, _ = m.run(t, "check")
 	assert.Empty(t, out)
 	out, _ = m.run(t, "refused")
@@ -100,15 +103,61 @@ func TestMigration(t *testing.T) {
 	assert.Contains(t, m.fails(t, "check"), "rows_copied", "the check finds a difference")
 
 	stopBeside()
-	stopGateway()
 	waitUntilFree(t, collector)
 	waitUntilFree(t, telemetry)
+	m.run(t, "beside", "end")
+	stopGateway()
+	waitUntilFree(t, collector)
 	_, stopInstead := m.run(t, "instead")
 	assert.Equal(t, 43.0, b.take(t, "nightly").samples[`rows_copied{instance="db-1",job="nightly",table="users"}`])
 	m.run(t, "prefix")
 	assert.Equal(t, 44.0, b.take(t, "nightly").samples[`rows_copied{instance="db-2",job="nightly",table="users"}`])
 	stopInstead()
 	waitUntilFree(t, strings.TrimPrefix(gateway, "http://"))
+}
+
+// TestMigrationToGroups does what the page says for groups, in one shell, down to the restart at the Pushgateway's address.
+func TestMigrationToGroups(t *testing.T) {
+	t.Parallel()
+	for _, tool := range []string{"curl", "python3"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("%s is not installed and make clients could not install it", tool)
+		}
+	}
+	gateway, _ := startPushgateway(t, "--web.enable-lifecycle")
+	fillPushgateway(t, gateway)
+	want := ofPushes(shown(t, gateway+"/metrics"))
+	server := startPrometheus(t, prometheusFile(t, ""))
+	telemetry := freeEndpoint(t)
+	m := newGuide(t, migrationGuide, map[string]string{
+		"PUSHGATEWAY": gateway, "COLLECTOR": "http://" + freeEndpoint(t), "STORAGE_DIRECTORY": t.TempDir(),
+		"TELEMETRY": "http://" + telemetry, "REMOTE_WRITE_ENDPOINT": server.url + "/api/v1/write", "COLLECTOR_FOLDER": withTelemetryAt(t, telemetry),
+	})
+	// The page says "stop the Pushgateway" here.
+	m.blocks["stop"] = "curl -sS -X PUT $PUSHGATEWAY/-/quit\nwhile curl -s -o /dev/null $PUSHGATEWAY/-/ready; do sleep 0.1; done\n"
+
+	out, _ := m.run(t, "memory", "carryover", "stop", "takeover")
+	assert.Contains(t, out, "5 groups were carried over, 0 problems")
+	assert.Contains(t, out, `push_time_seconds{instance="",job="nightly"}`)
+	assert.Equal(t, want, ofPushes(shown(t, gateway+"/metrics")), "the groups are at the Pushgateway's address")
+	require.EventuallyWithT(t, func(c *assert.CollectT) {
+		assert.Equal(c, []string{"5"}, server.query(c, "count(push_time_seconds)"))
+		assert.Equal(c, []string{"1"}, server.query(c, `rows{job="nightly"}`))
+	}, dataTimeout, pollInterval)
+}
+
+// TestMirror copies what jobs push to a Pushgateway to a collector, with nginx.
+func TestMirror(t *testing.T) {
+	t.Parallel()
+	gateway, _ := startPushgateway(t)
+	page := freeEndpoint(t)
+	c := startCollector(t, settings{config: "../configs/quickstart.yaml", set: []string{"exporters::prometheus::endpoint: " + page}})
+	front := startNginx(t, "mirror.conf", []string{strings.TrimPrefix(gateway, "http://"), strings.TrimPrefix(c.url, "http://")})
+
+	status, answer := send(t, http.MethodPut, front+"/metrics/job/nightly/path@base64/L3Zhcg", "rows 1\n")
+	require.Equal(t, http.StatusOK, status, answer)
+	assert.Contains(t, shown(t, gateway+"/metrics"), `rows{job="nightly",path="/var"}`)
+	shows(t, page, `rows{job="nightly",path="/var"} 1`)
 }
 
 // fails runs a block that is to fail and returns what it printed.

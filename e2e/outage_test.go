@@ -88,7 +88,9 @@ func TestBackendWithoutRemoteWrite(t *testing.T) {
 			assert.Equal(t, http.StatusInternalServerError, got.status)
 			assert.Contains(t, got.body, "remote write request failed")
 			assert.Empty(t, got.header.Get("Retry-After"))
-			assert.Contains(t, c.output.String(), "remote write receiver needs to be enabled with "+takesRemoteWrite)
+			require.Eventually(t, func() bool {
+				return strings.Contains(c.output.String(), "remote write receiver needs to be enabled with "+takesRemoteWrite)
+			}, settleTimeout, pollInterval, "%s", c.output)
 		})
 	}
 }

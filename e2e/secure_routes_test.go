@@ -209,7 +209,7 @@ func TestBackendsSecretIsKept(t *testing.T) {
 		logged string
 	}{
 		{"otlp_http", otlp, http.StatusServiceUnavailable, "Push refused"},
-		{"groups before otlp_http", append(otlp, "receivers::pushgateway::groups: {}"), http.StatusOK, "What groups hold was refused downstream"},
+		{"groups before otlp_http", append(otlp, "receivers::pushgateway::groups: {}"), http.StatusOK, "The next consumer refused groups"},
 		{"prometheus_remote_write", []string{
 			"exporters::prometheus_remote_write: {endpoint: '" + url + "', remote_write_queue: {enabled: false}, retry_on_failure: {enabled: false}}",
 			"service::pipelines::metrics::exporters: [prometheus_remote_write]",

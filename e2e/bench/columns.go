@@ -38,8 +38,8 @@ var columnNames = [columns]string{"this decoder", "floor", "OTLP unmarshal", "ex
 // The push that all columns pretend to read: two grouping labels, one of which becomes part of the resource.
 var (
 	key     = groupingkey.Key{Job: "nightly", Labels: []groupingkey.Label{{Name: "instance", Value: "node1"}, {Name: "shard", Value: "7"}}}
-	options = translate.Options{PushTime: true, ScopeName: "github.com/otelcol-pushgateway/pushgatewayreceiver", ScopeVersion: "0.1.0"}
-	now     = time.Unix(1_753_800_000, 0)
+	options = translate.Options{PushTime: true, Histograms: translate.NativeHistograms, ScopeName: "github.com/otelcol-pushgateway/pushgatewayreceiver", ScopeVersion: "0.1.0"}
+	now     = time.Unix(1_800_000_000, 0) // later than each start on the pages
 )
 
 // sink keeps results from being optimized away.

@@ -6,6 +6,7 @@ package main
 import (
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
@@ -25,7 +26,7 @@ func weigh(makeBody func(size int) []byte, size, gcPercent int) (footprint, erro
 	before := pushtest.SettledHeap()
 	body := makeBody(size)
 	f := footprint{body: len(body)}
-	watch := pushtest.WatchHeap()
+	watch := watchHeap()
 	push, err := read(exposition.Text, body)
 	if peak := watch(); peak > before {
 		f.peak = peak - before
@@ -36,4 +37,23 @@ func weigh(makeBody func(size int) []byte, size, gcPercent int) (footprint, erro
 	}
 	runtime.KeepAlive(push)
 	return f, err
+}
+
+// watchHeap samples the heap until the returned function is called, which returns the maximum in bytes.
+func watchHeap() func() uint64 {
+	stop, peak := make(chan struct{}), make(chan uint64)
+	runtime.GC() // exclude earlier garbage
+	go func() {
+		largest := uint64(0)
+		for {
+			largest = max(largest, pushtest.Heap())
+			select {
+			case <-stop:
+				peak <- max(largest, pushtest.Heap())
+				return
+			case <-time.After(100 * time.Microsecond):
+			}
+		}
+	}()
+	return func() uint64 { close(stop); return <-peak }
 }

@@ -3,5 +3,5 @@
 
 // Package differential sends the same requests to a real Pushgateway and to this receiver, and compares the answers:
 // status, Allow, body and the series that come out, with their types. What may differ is a rule in rules.go, which is the
-// README's table of deviations.
+// tables of docs/deviations.md.
 package differential

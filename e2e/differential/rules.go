@@ -17,7 +17,7 @@ import (
 
 // rule explains differences that are meant.
 type rule struct {
-	row string // the first column of its row in the README, where the reason stands too
+	row string // the first column of its row in docs/deviations.md, which has the reason too
 	// expect turns the Pushgateway's answer into the one that is expected of the receiver. It reports whether the rule
 	// has anything to say of the exchange.
 	expect func(x *exchange) bool
@@ -50,7 +50,7 @@ var rules = []rule{
 	{"text of consistency errors", consistencyText},
 }
 
-// notCompared are rows of the README that cannot show here, with the reason.
+// notCompared are rows of docs/deviations.md that cannot show here, with the reason.
 var notCompared = map[string]string{
 	"DELETE": "the receiver is configured to serve it, so that Allow lists are the same",
 	"more than 65,536 native buckets from the first to the last one of a side, a million empty ones between them in all, or grouping labels, names or help texts times series far beyond the size of the body": "the requests are small; translate's tests cover the bounds",
@@ -283,7 +283,7 @@ func structuralLabel(x *exchange) bool {
 
 // escapedToOne may be found behind another fault, which a Pushgateway names.
 func escapedToOne(x *exchange) bool {
-	return x.refusal(http.StatusBadRequest, " become one series, .* where names are escaped with underscores; ")
+	return x.refusal(http.StatusBadRequest, " become one series, .* when names are escaped with underscores; ")
 }
 
 const collectedBefore = "was collected before with the same name and label values\n$"

@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -26,6 +25,7 @@ import (
 	"google.golang.org/protobuf/encoding/protodelim"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/e2e/loopback"
 )
 
 // pushgateway is a running Pushgateway.
@@ -70,13 +70,7 @@ func startPushgateway(t *testing.T, flags ...string) *pushgateway {
 	return p
 }
 
-func freeEndpoint(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
-}
+var freeEndpoint = loopback.FreeEndpoints(15000, 2500)
 
 // answer sends the request; after an accepted push it reads what is exposed.
 func (p *pushgateway) answer(t *testing.T, r *request) *answer {

@@ -41,7 +41,7 @@ func TestFileStorage(t *testing.T) {
 			push := pushtest.Random(r, key)
 			var families []*store.Family
 			for _, f := range push.Families {
-				push.With(f, func(md pmetric.Metrics) {
+				push.WithFamily(f, func(md pmetric.Metrics) {
 					family, err := s.NewFamily(f.Name, f.Type.String(), md)
 					require.NoError(t, err)
 					families = append(families, family)

@@ -29,15 +29,15 @@ var deliberateRefusals = []struct{ rule, message string }{
 	{"quoted names are for who has configured them", "needs the setting utf8_names: true"},
 	{"names are non-empty UTF-8, which Prometheus checks after parsing", "is empty or not valid UTF-8"},
 	{"quoted names end in their line, as the specification's strings do", "closing quote of the name, found the end of the line"},
-	{"label names are unique, which Prometheus checks after parsing", "stands twice"},
+	{"label names are unique, which Prometheus checks after parsing", "occurs twice"},
 	{"__name__ would be a second name, which Prometheus checks after parsing", "is reserved"},
 	{"a HELP text does not end in half an escape, as in the specification", "a character after the backslash"},
-	{"timestamps fit 64 bits and created timestamps are times", "is no time in seconds"},
+	{"timestamps fit 64 bits and created timestamps are times", "is not a valid time in seconds"},
 	{"buckets and quantiles have their label, as in the specification", "has no label"},
 	{"other parts of histograms and summaries do not have it, as in the specification", "has a label"},
-	{"le and quantile are numbers, as in the specification", "is no number"},
+	{"le and quantile are numbers, as in the specification", "is not a number: "},
 	{"a histogram's samples have suffixes, as in the specification", "must end in"},
-	{"counts of histograms are numbers from 0 on, as in the specification", "is a number from 0 on"},
+	{"counts of histograms are numbers from 0 on, as in the specification", "must be a number of at least 0"},
 	{"counts of summaries are whole numbers, as in the specification", "is a whole number"},
 	{"a histogram or summary has one count, sum and created timestamp", "was already given"},
 	{"a histogram or summary has one timestamp, as a data point has", "the timestamp differs"},
@@ -269,7 +269,7 @@ func flatten(b *exposition.Batch) *exposed {
 	for i := range b.Families {
 		f := &b.Families[i]
 		e.families[f.Name] = append(e.families[f.Name], metadata{f.Type.String(), f.Help, f.Unit})
-		for j := f.First; j != exposition.None; j = b.Series[j].Next {
+		for j := f.First; j != exposition.NoIndex; j = b.Series[j].Next {
 			e.flattenSeries(b, f, &b.Series[j])
 		}
 	}
@@ -288,9 +288,9 @@ func (e *exposed) flattenSeries(b *exposition.Batch, f *exposition.Family, s *ex
 	base := f.Name
 	switch f.Type {
 	case exposition.Histogram, exposition.GaugeHistogram:
-		e.flattenHistogram(b, f, &b.Histograms[s.Complex], add)
+		e.flattenHistogram(b, f, &b.Histograms[s.ValueIndex], add)
 	case exposition.Summary:
-		flattenSummary(b, &b.Summaries[s.Complex], add)
+		flattenSummary(b, &b.Summaries[s.ValueIndex], add)
 	default:
 		add("", s.Value)
 		base = strings.TrimSuffix(f.Name, "_total")
@@ -311,7 +311,7 @@ func (e *exposed) flattenHistogram(
 	if f.GaugeSuffixes {
 		countSuffix, sumSuffix = "_gcount", "_gsum"
 	}
-	for i := h.FirstBucket; i != exposition.None; i = b.Buckets[i].Next {
+	for i := h.FirstBucket; i != exposition.NoIndex; i = b.Buckets[i].Next {
 		u := b.Buckets[i]
 		bound := labels.Label{Name: "le", Value: strconv.FormatFloat(u.UpperBound, 'g', -1, 64)}
 		add("_bucket", either(u.Count, u.CountFloat), bound)
@@ -326,7 +326,7 @@ func (e *exposed) flattenHistogram(
 }
 
 func flattenSummary(b *exposition.Batch, v *exposition.SummaryValue, add func(string, float64, ...labels.Label)) {
-	for i := v.FirstQuantile; i != exposition.None; i = b.Quantiles[i].Next {
+	for i := v.FirstQuantile; i != exposition.NoIndex; i = b.Quantiles[i].Next {
 		q := b.Quantiles[i]
 		add("", q.Value, labels.Label{Name: "quantile", Value: strconv.FormatFloat(q.Quantile, 'g', -1, 64)})
 	}
@@ -339,7 +339,7 @@ func flattenSummary(b *exposition.Batch, v *exposition.SummaryValue, add func(st
 }
 
 func (e *exposed) flattenExemplars(b *exposition.Batch, first int32) {
-	for i := first; i != exposition.None; i = b.Exemplars[i].Next {
+	for i := first; i != exposition.NoIndex; i = b.Exemplars[i].Next {
 		x := b.Exemplars[i]
 		content := joined(labels.New(labelsOf(b, x.Labels)...), func(l labels.Label) string { return l.Value })
 		e.exemplars = append(e.exemplars, exemplarSample{content, x.Value, x.TimestampNs / 1e6, x.HasTimestamp})

@@ -65,7 +65,7 @@ func TestSeriesAreTheExporters(t *testing.T) {
 func markersOf(md pmetric.Metrics, gone func(series.Hash) bool, most int) pmetric.Metrics {
 	all := pmetric.NewMetrics()
 	for part := range series.Markers(slices.Values([]pmetric.Metrics{md}), pushtest.Scope, gone, most) {
-		series.Join(all, part)
+		series.AppendMetrics(all, part)
 	}
 	return all
 }

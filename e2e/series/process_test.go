@@ -4,7 +4,6 @@
 package series
 
 import (
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
@@ -14,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/e2e/loopback"
 )
 
 const (
@@ -73,14 +74,7 @@ func stop(t *testing.T, cmd *exec.Cmd, exited <-chan struct{}) {
 	}
 }
 
-// freeEndpoint is a loopback address that nothing listens on.
-func freeEndpoint(t *testing.T) string {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	require.NoError(t, err)
-	defer listener.Close()
-	return listener.Addr().String()
-}
+var freeEndpoint = loopback.FreeEndpoints(12000, 2500)
 
 // built is the absolute path of what a target of the Makefile builds, which is named by its path in the repository.
 func built(t *testing.T, path string) string {

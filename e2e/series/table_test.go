@@ -12,6 +12,8 @@ import (
 
 const introduction = `# Compatibility
 
+For operators who compare backends: this page lists the series that Prometheus stores differently than through a Pushgateway, and the reasons.
+
 This page compares what a Prometheus server stores of a push through this receiver with what another one stores of the same
 push through a Pushgateway 1.11.3 that it scrapes with ` + "`" + `honor_labels: true` + "`" + `. The pages are what real processes expose and what
 client libraries and scripts push. All series are read back through the query API of both servers and compared by name, labels

@@ -4,20 +4,17 @@
 package soak
 
 import (
-	"errors"
-	"fmt"
-	"math/rand/v2"
-	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/e2e/loopback"
 )
 
 const (
@@ -115,22 +112,4 @@ func tail(path string) string {
 	return string(content[max(0, len(content)-8192):])
 }
 
-// ports counts up from a random one. They stay below those of the other end-to-end tests, which may run at the same time, and
-// of outgoing connections (on Linux 32768 and more): both could take a port while nothing listens on it.
-var ports atomic.Int32
-
-func init() { ports.Store(10000 + rand.Int32N(4000)) }
-
-// freeEndpoint is a loopback address that nothing listens on. None is chosen twice.
-func freeEndpoint(t *testing.T) string {
-	t.Helper()
-	for {
-		listener, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", ports.Add(1)))
-		if errors.Is(err, syscall.EADDRINUSE) {
-			continue
-		}
-		require.NoError(t, err)
-		defer listener.Close()
-		return listener.Addr().String()
-	}
-}
+var freeEndpoint = loopback.FreeEndpoints(10000, 1500)

@@ -36,6 +36,9 @@ func Keys(t reflect.Type) []string {
 
 const squash = "squash"
 
+// ignored is the key of a field that mapstructure does not set, as both of component.ID are.
+const ignored = "-"
+
 // field is a key of a struct and what is decoded into it.
 type field struct {
 	key      string
@@ -54,7 +57,7 @@ func fields(t reflect.Type) []field {
 		switch {
 		case options == squash:
 			found = append(found, fields(of)...)
-		case key != "":
+		case key != "" && key != ignored:
 			found = append(found, field{key, of, optional})
 		}
 	}

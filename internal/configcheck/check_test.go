@@ -148,3 +148,11 @@ func TestValidateNamesKeys(t *testing.T) {
 	require.EqualError(t, Validate(&outer{Server: server{Endpoint: "bad", Secret: configoptional.Some(certs{files{File: "bad"}})}}), "it is bad\ntls: it is bad")
 	require.NotContains(t, strings.ToLower(Validate(&outer{Server: server{Endpoint: "bad"}}).Error()), "server")
 }
+
+func TestValidatePassesOverIgnoredFields(t *testing.T) {
+	t.Parallel()
+	id := component.MustNewID("basicauth")
+	require.NoError(t, Validate(&struct {
+		ID component.ID `mapstructure:"authenticator"`
+	}{id}))
+}

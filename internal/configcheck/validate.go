@@ -38,7 +38,7 @@ func validate(path string, v reflect.Value) error {
 		switch {
 		case options == squash:
 			errs = errors.Join(errs, validate(path, value))
-		case key != "":
+		case key != "" && key != ignored:
 			errs = errors.Join(errs, validate(strings.TrimPrefix(path+confmap.KeyDelimiter+key, confmap.KeyDelimiter), value))
 		}
 	}

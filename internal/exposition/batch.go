@@ -3,13 +3,13 @@
 
 package exposition
 
-// None is the index that ends a list and marks an absent part.
-const None int32 = -1
+// NoIndex ends a list and marks an absent part.
+const NoIndex int32 = -1
 
 // Type is the type of a metric family.
 type Type uint8
 
-// The types of the text format, of OpenMetrics and of the protobuf format together.
+// The types of the text format, OpenMetrics and protobuf.
 const (
 	Untyped Type = iota // "untyped" in the text format, "unknown" in OpenMetrics
 	Counter
@@ -26,16 +26,17 @@ var typeNames = [...]string{
 	Histogram: "histogram", GaugeHistogram: "gaugehistogram", Info: "info", StateSet: "stateset",
 }
 
-// String spells the type as OpenMetrics does, which is also how "prometheus.type" is written in pdata.
+// String returns the OpenMetrics spelling, which pdata carries as "prometheus.type".
 func (t Type) String() string { return typeNames[t] }
 
-// Batch holds one decoded push in flat pools: everything that grows with the push is an element of one of its slices,
-// and parts refer to each other by index. A Batch is reused; Reset forgets its contents and keeps the memory.
+// Batch holds one decoded push. Each slice is a pool, and parts refer to each other by index. [Batch.Reset] empties a
+// Batch and keeps its memory.
 //
-// Its strings are views into the decoded body (or, where an escape had to be resolved, into memory of the Batch). They
-// are valid until the body is changed or the Batch is reset, so whoever keeps one longer must clone it. Only the few of the
-// families are there as such. Those of labels, most of what a Batch holds, are places in the body: half as large, and nothing
-// for the garbage collector to follow, which takes 5 % off the time of a push of 10,000 gauges.
+// Strings are views into the decoded body, or into memory of the Batch where an escape was resolved. They are valid until
+// the body changes or the Batch is reset; clone a string to keep it longer. Labels are offsets into the body instead of
+// strings: they need half the memory and the garbage collector does not scan them.
+//
+// A Batch is not safe for concurrent use.
 type Batch struct {
 	Families   []Family
 	Series     []Series
@@ -50,64 +51,63 @@ type Batch struct {
 	Quantiles  []Quantile
 	Exemplars  []Exemplar
 
-	// SharedName tells that several families have one name, as they may in OpenMetrics.
+	// SharedName says that several families have one name. Only OpenMetrics and protobuf allow this.
 	SharedName bool
-	// OnlyPushed tells that a sum or count that was not pushed is absent, as in OpenMetrics. Else it is 0, as a Pushgateway shows it.
+	// OnlyPushed says that a missing sum or count is absent, as in OpenMetrics. Otherwise it is 0, as in a Pushgateway.
 	OnlyPushed bool
-	// ValidValues tells that the decoder has checked all label values to be UTF-8.
+	// ValidValues says that the decoder checked all label values to be UTF-8.
 	ValidValues bool
 
 	body    string
 	scratch scratch
 }
 
-// Size is the size of the decoded body in bytes.
+// Size returns the size of the decoded body in bytes.
 func (b *Batch) Size() int { return len(b.body) }
 
-// Family is a metric family. Its series form a list that starts at First, in the order in which they were pushed; a
-// family without series has First == None and is to be passed over.
+// Family is a metric family. Its series form a list that starts at First, in the order of the push. Skip a family whose
+// First is NoIndex: it has no series.
 type Family struct {
 	Name string
-	Help string // may hold invalid UTF-8, as in a Pushgateway
+	Help string // may be invalid UTF-8, as in a Pushgateway
 	Unit string
 	Type Type
 
-	// GaugeSuffixes tells that the sum and count of these gauge histograms are called _gsum and _gcount, as OpenMetrics
-	// has it.
+	// GaugeSuffixes says that these gauge histograms use _gsum and _gcount, as in OpenMetrics.
 	GaugeSuffixes bool
-	// Named tells that the family was pushed whether it has series or not, as in protobuf. In the text formats one without
-	// samples was only announced, and a Pushgateway drops it.
+	// Named says that the family counts as pushed even without series, as in protobuf. In the text formats a family
+	// without samples is dropped, as in a Pushgateway.
 	Named bool
 
 	First int32 // index into Batch.Series
 	last  int32
-	typed bool // a TYPE line or a sample has settled the type
+	typed bool // set by a TYPE line or a sample
 }
 
-// Series is one label set of a family with its value: one data point.
+// Series is one data point: a label set of a family with its value.
 type Series struct {
-	Labels Range // of Batch.Labels, in the order pushed; `le` and `quantile` are not among them where they are structure
+	Labels Range // of Batch.Labels, in the order of the push; without a structural `le` or `quantile`
 
 	// Value is the value of a counter, gauge, untyped, info or stateset series.
 	Value float64
-	// Complex indexes Batch.Histograms for histograms and gauge histograms, and Batch.Summaries for summaries.
-	// It is None for all other types.
-	Complex int32
-	// Exemplar heads the list of this series' own exemplars (a counter's, or those of a native histogram).
+	// ValueIndex is an index into Batch.Histograms or Batch.Summaries, by the family's type. It is NoIndex for all other
+	// types.
+	ValueIndex int32
+	// Exemplar starts the list of exemplars of a counter or native histogram.
 	Exemplar int32
 
-	// TimestampMs is the explicit timestamp in milliseconds, meaningful if HasTimestamp. Zero is a timestamp too.
+	// TimestampMs is the explicit timestamp in milliseconds. It is valid if HasTimestamp is set, even when 0.
 	TimestampMs int64
-	// CreatedNs is the created timestamp in nanoseconds since the epoch; 0 if there was none.
+	// CreatedNs is the created timestamp in nanoseconds since the epoch, or 0.
 	CreatedNs int64
 
-	Line         int32 // 1-based line of the first sample in a text format; 0 in protobuf
+	Line         int32 // 1-based line of the first sample; 0 in protobuf
 	Next         int32 // index of the family's next series
 	HasTimestamp bool
-	// SameNames tells that the labels are known to have the names of those of the series before it in Batch.Series, in the
-	// same order. They may also if it is not set.
+	// SameNames says that the label names equal those of the previous series in Batch.Series, in order. If it is not set,
+	// they may still be equal.
 	SameNames bool
-	// Mismatched tells that a protobuf message carried no value of its family's type.
+	// Mismatched says that a protobuf message had no value of its family's type.
 	Mismatched bool
 	family     int32
 }
@@ -115,23 +115,23 @@ type Series struct {
 // Label is a label of a series or exemplar.
 type Label struct{ Name, Value string }
 
-// LabelRef is a label by the places of its name and value. [Batch.LabelsIn], [Batch.Name] and [Batch.Value] tell what stands there.
+// LabelRef is a label as offsets. Read it with [Batch.LabelsIn], [Batch.Name] or [Batch.Value].
 type LabelRef struct{ name, value textRef }
 
-// Range is a part of a pool: elements Start up to, not including, End.
+// Range is the half-open part [Start, End) of a pool.
 type Range struct{ Start, End int32 }
 
-// HistogramValue is the value of a (gauge) histogram.
+// HistogramValue is the value of a histogram or gauge histogram.
 type HistogramValue struct {
 	Count      uint64
-	CountFloat float64 // overrides Count unless 0; set where the count is no whole number
+	CountFloat float64 // overrides Count unless 0; for counts that are not whole
 	Sum        float64
 	HasCount   bool
 	HasSum     bool
 
-	FirstBucket int32 // list of classic buckets in the order pushed, +Inf among them if it was pushed
+	FirstBucket int32 // list of classic buckets in the order of the push, with +Inf if it was pushed
 	lastBucket  int32
-	Native      int32 // index into Batch.Natives, or None
+	Native      int32 // index into Batch.Natives, or NoIndex
 }
 
 // Bucket is a classic, cumulative bucket.
@@ -139,11 +139,11 @@ type Bucket struct {
 	UpperBound float64
 	Count      uint64
 	CountFloat float64 // overrides Count unless 0
-	Exemplar   int32   // at most one; None without
+	Exemplar   int32   // at most one, or NoIndex
 	Next       int32
 }
 
-// NativeBuckets is the native part of a histogram, as in the protobuf format: either deltas or absolute counts.
+// NativeBuckets is the native part of a histogram: either deltas or absolute counts.
 type NativeBuckets struct {
 	Schema         int32
 	ZeroThreshold  float64
@@ -170,7 +170,7 @@ type SummaryValue struct {
 	HasCount bool
 	HasSum   bool
 
-	FirstQuantile int32 // list in the order pushed
+	FirstQuantile int32 // list in the order of the push
 	lastQuantile  int32
 }
 
@@ -185,7 +185,7 @@ type Quantile struct {
 type Exemplar struct {
 	Labels       Range
 	Value        float64
-	TimestampNs  int64 // meaningful if HasTimestamp
+	TimestampNs  int64 // valid if HasTimestamp is set
 	Next         int32
 	HasTimestamp bool
 }

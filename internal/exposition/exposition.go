@@ -1,18 +1,19 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package exposition reads the Prometheus exposition formats: the text format 0.0.4 (and 1.0.0 with UTF-8 names),
-// OpenMetrics 1.0 text and delimited protobuf. It knows neither HTTP nor pdata.
+// Package exposition decodes the Prometheus exposition formats: text 0.0.4 (and 1.0.0 with UTF-8 names), OpenMetrics 1.0
+// and delimited protobuf.
 //
-// A body is decoded whole into a [Batch] or refused whole with a [ParseError]. Each format is one file with one grammar
+// [Batch.Decode] accepts a body completely or refuses it with a [ParseError]. Each format is one file with one grammar
 // and one row in the table of formats:
 //
-//   - text.go accepts and refuses what expfmt's TextParser does, since that is what a Pushgateway runs;
-//   - openmetrics.go follows the OpenMetrics 1.0 specification and Prometheus' own parser;
-//   - protobuf.go reads delimited io.prometheus.client.MetricFamily messages at wire level.
+//   - text.go accepts and refuses the same bodies as expfmt's TextParser, which a Pushgateway uses.
+//   - openmetrics.go follows the OpenMetrics 1.0 specification and Prometheus' parser.
+//   - protobuf.go reads io.prometheus.client.MetricFamily messages at wire level.
 //
-// The decoders do not judge what one push may contain (duplicate series, reserved labels, colliding names): that depends
-// on the grouping key and is package translate's work.
+// The memory of a Batch is proportional to the body. Different Batches can be used concurrently. The package knows
+// neither HTTP nor pdata. It does not check rules that depend on the grouping key, such as duplicate series or reserved
+// labels; package translate does.
 package exposition
 
 import (
@@ -21,17 +22,17 @@ import (
 	"strings"
 )
 
-// Format is an exposition format: a row of the table of formats.
+// Format is an exposition format, a row of the table of formats.
 type Format uint8
 
-// The formats in which metrics can be pushed.
+// The formats of a push.
 const (
 	Text Format = iota
 	OpenMetrics
 	Protobuf
 )
 
-// formats is the table of formats. A new format is a constant above, a row here and a file of its own.
+// formats is the table of formats. A new format needs a constant above, a row here and a file.
 var formats = [...]struct {
 	name   string
 	decode func(b *Batch, body []byte, o Options) error
@@ -41,35 +42,33 @@ var formats = [...]struct {
 	Protobuf:    {"protobuf", decodeProtobuf},
 }
 
-// String is the format's name in telemetry: "text", "openmetrics" or "protobuf".
+// String returns the format's name in telemetry: "text", "openmetrics" or "protobuf".
 func (f Format) String() string { return formats[f].name }
 
-// Options are the settings that a decoder depends on.
+// Options are the decoders' settings.
 type Options struct {
-	// UTF8Names admits quoted metric and label names in the text formats. Protobuf carries UTF-8 names either way, as
-	// in a Pushgateway.
+	// UTF8Names allows quoted metric and label names in the text formats. Protobuf always allows UTF-8 names, as in a
+	// Pushgateway.
 	UTF8Names bool
-	// Weigh is asked, now and then while a large body is decoded, whether there is memory for what is in the Batch so far.
-	// Its error ends the decoding. Nobody is asked if it is nil.
-	Weigh func(*Batch) error
+	// CheckMemory, if not nil, is called repeatedly while a large body is decoded. An error aborts the decoding.
+	CheckMemory func(*Batch) error
 }
 
-// weighEvery is after how many lines, or parts of protobuf messages, Weigh is asked.
-const weighEvery = 4096
+// checkMemoryEvery is the number of lines, or of parts of protobuf messages, between two calls of CheckMemory.
+const checkMemoryEvery = 4096
 
-// weigh asks Weigh after so many lines or parts of messages.
-func (o Options) weigh(b *Batch, n int) error {
-	if n%weighEvery != 0 || o.Weigh == nil {
+// checkMemory calls CheckMemory if n is a multiple of checkMemoryEvery.
+func (o Options) checkMemory(b *Batch, n int) error {
+	if n%checkMemoryEvery != 0 || o.CheckMemory == nil {
 		return nil
 	}
-	return o.Weigh(b)
+	return o.CheckMemory(b)
 }
 
-// Negotiate tells the format of a body from the first Content-Type header of its request. As in a Pushgateway, protobuf
-// needs the media type and both parameters, spelled exactly, and everything unknown is read as text. Unlike there,
-// OpenMetrics is read as OpenMetrics.
+// Negotiate returns the format for a Content-Type header. As in a Pushgateway, protobuf needs the exact media type and
+// both parameters, and unknown types are text. Unlike a Pushgateway, it supports OpenMetrics.
 func Negotiate(contentType string) Format {
-	// What client libraries write needs no parsing, which takes about as long as decoding a small push.
+	// Fast path for client libraries: mime.ParseMediaType takes as long as decoding a small push.
 	switch contentType {
 	case "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited":
 		return Protobuf
@@ -90,9 +89,8 @@ func Negotiate(contentType string) Format {
 	}
 }
 
-// Decode reads the whole body in the given format into b, which is reset first. The error is a *ParseError or that of
-// [Options].Weigh, or says that the body has 2 GiB or more; b's contents are then of no use but for the number of series read
-// so far.
+// Decode resets b and reads the whole body into it. The error is a *ParseError, the error of [Options].CheckMemory, or
+// says that the body has 2 GiB or more. After an error, only the number of series in b is meaningful.
 func (b *Batch) Decode(f Format, body []byte, o Options) error {
 	b.Reset()
 	if len(body) > maxBody {
@@ -102,16 +100,15 @@ func (b *Batch) Decode(f Format, body []byte, o Options) error {
 	return formats[f].decode(b, body, o)
 }
 
-// ParseError tells why and where a body could not be decoded.
+// ParseError is the reason and position of a refusal.
 type ParseError struct {
 	Format Format
 	Line   int // 1-based; 0 in protobuf
-	Column int // 1-based, in bytes; in protobuf the byte offset in the body
+	Column int // 1-based, in bytes; in protobuf the offset in the body
 	Msg    string
 }
 
-// Error is the sentence that the person who pushed reads. For the text format it is a Pushgateway's, word for word, so
-// it names the line only.
+// Error returns the message for the client. For the text format it is a Pushgateway's, word for word, without the column.
 func (e *ParseError) Error() string {
 	switch e.Format {
 	case Text:
@@ -123,7 +120,7 @@ func (e *ParseError) Error() string {
 	}
 }
 
-// Position says where the fault is, for logs: the line and column, or the byte offset in protobuf.
+// Position returns the line and column, or the byte offset in protobuf, for logs.
 func (e *ParseError) Position() string {
 	var s strings.Builder
 	if e.Line > 0 {

@@ -21,8 +21,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// FuzzText holds the text decoder to expfmt's TextParser: the same bodies refused with the same words, and the same
-// content of those that are not. The Batch and the body's buffer are reused, as they are between pushes.
+// FuzzText compares the decoder with expfmt's TextParser: same refusals with the same messages, same content. Batch and
+// buffer are reused, as between pushes.
 func FuzzText(f *testing.F) {
 	for _, body := range textSeeds(f) {
 		f.Add(body, false)
@@ -32,21 +32,21 @@ func FuzzText(f *testing.F) {
 	var buffer []byte
 	f.Fuzz(func(t *testing.T, body []byte, utf8Names bool) {
 		oracle := readByExpfmt(body, utf8Names)
-		if oracle.mixedUp > 0 { // what comes before is still to be the same
+		if oracle.mixedUp > 0 { // earlier content must be the same
 			body = body[:oracle.mixedUp]
 			oracle = readByExpfmt(body, utf8Names)
 		}
 		buffer = append(buffer[:0], body...)
 		oracle.requireSame(t, &batch, buffer)
 
-		// Nothing of one push may be left in the next.
+		// Nothing of one push may leak into the next.
 		const next = "# TYPE h histogram\nh_bucket{x=\"\\\\\",le=\"1\"} 2\nh_sum{x=\"\\\\\"} 3\n"
 		buffer = append(buffer[:0], next...)
 		readByExpfmt([]byte(next), utf8Names).requireSame(t, &batch, buffer)
 	})
 }
 
-// textSeeds are the bodies of the tables and the recorded payloads.
+// textSeeds returns the bodies of the tables and the recorded payloads.
 func textSeeds(tb testing.TB) [][]byte {
 	seeds := [][]byte{textBody(20)}
 	for _, tt := range acceptedTexts {
@@ -63,13 +63,13 @@ func textSeeds(tb testing.TB) [][]byte {
 	return append(seeds, payload)
 }
 
-// expfmtResult is what expfmt makes of a body.
+// expfmtResult is expfmt's result for a body.
 type expfmtResult struct {
 	utf8Names bool
 	families  map[string]*dto.MetricFamily
 	err       error
-	// mixedUp is the position of the first line that expfmt mixes up with one before, which is the one known difference:
-	// a line with the name of a histogram or summary in braces that is not the family named last. 0 if there is none.
+	// mixedUp is the offset of the first line that expfmt assigns to an earlier line's series, the one known difference:
+	// a histogram or summary named in braces other than the previous family. 0 if there is none.
 	mixedUp int
 }
 
@@ -94,17 +94,17 @@ func readByExpfmt(body []byte, utf8Names bool) (r expfmtResult) {
 	return r
 }
 
-// lineReader gives a body to expfmt line by line, so that it can see which family each line has named.
+// lineReader feeds expfmt line by line, to observe the family of each line.
 type lineReader struct {
 	body    []byte
 	pos     int
-	line    int           // where the line being read starts
-	before  uintptr       // the parser's family before that line
-	current reflect.Value // the parser's family, a pointer
+	line    int           // start of the current line
+	before  uintptr       // the parser's family before the line
+	current reflect.Value // the parser's family pointer
 	mixedUp int
 }
 
-// Read gives the rest of the line.
+// Read returns the rest of the line.
 func (l *lineReader) Read(p []byte) (int, error) {
 	if l.pos == 0 || l.body[l.pos-1] == '\n' {
 		l.endLine()
@@ -122,7 +122,7 @@ func (l *lineReader) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-// endLine judges the line that has been read.
+// endLine examines the line that was read.
 func (l *lineReader) endLine() {
 	inBraces := bytes.HasPrefix(bytes.TrimLeft(l.body[l.line:l.pos], " \t"), []byte("{"))
 	if l.mixedUp > 0 || !inBraces || l.current.IsNil() || l.current.Pointer() == l.before {
@@ -136,7 +136,7 @@ func (l *lineReader) endLine() {
 	}
 }
 
-// requireSame requires that the Batch reads the body like expfmt.
+// requireSame requires that the Batch has expfmt's content.
 func (r expfmtResult) requireSame(t *testing.T, b *exposition.Batch, body []byte) {
 	t.Helper()
 	err := b.Decode(exposition.Text, body, exposition.Options{UTF8Names: r.utf8Names})
@@ -151,7 +151,7 @@ func (r expfmtResult) requireSame(t *testing.T, b *exposition.Batch, body []byte
 	families := 0
 	for i := range b.Families {
 		f := &b.Families[i]
-		if f.First == exposition.None {
+		if f.First == exposition.NoIndex {
 			continue
 		}
 		families++
@@ -162,7 +162,7 @@ func (r expfmtResult) requireSame(t *testing.T, b *exposition.Batch, body []byte
 	requireSameNames(t, b)
 }
 
-// requireSameNames requires that what the series say of the names of their labels is so.
+// requireSameNames verifies Series.SameNames.
 func requireSameNames(t *testing.T, b *exposition.Batch) {
 	t.Helper()
 	for i := range b.Series {
@@ -191,15 +191,15 @@ func requireSameFamily(t *testing.T, want *dto.MetricFamily, b *exposition.Batch
 	require.Equal(t, types[want.GetType()], f.Type)
 	next := f.First
 	for _, metric := range want.Metric {
-		require.NotEqual(t, exposition.None, next, "fewer series than expfmt has")
+		require.NotEqual(t, exposition.NoIndex, next, "fewer series than expfmt has")
 		s := &b.Series[next]
 		require.Equal(t, describe(metric), describeSeries(b, f.Type, s))
 		next = s.Next
 	}
-	require.Equal(t, exposition.None, next, "more series than expfmt has")
+	require.Equal(t, exposition.NoIndex, next, "more series than expfmt has")
 }
 
-// describe writes down all that a metric of expfmt holds, floats bit by bit.
+// describe returns all content of an expfmt metric, with floats bit by bit.
 func describe(m *dto.Metric) string {
 	var s bytes.Buffer
 	for _, l := range m.Label {
@@ -242,16 +242,16 @@ func describeSeries(b *exposition.Batch, t exposition.Type, series *exposition.S
 	}
 	switch t {
 	case exposition.Summary:
-		v := b.Summaries[series.Complex]
+		v := b.Summaries[series.ValueIndex]
 		fmt.Fprintf(&s, "count %d sum %s", v.Count, bits(v.Sum))
 		fmt.Fprint(&s, v.HasCount, v.HasSum)
-		for i := v.FirstQuantile; i != exposition.None; i = b.Quantiles[i].Next {
+		for i := v.FirstQuantile; i != exposition.NoIndex; i = b.Quantiles[i].Next {
 			fmt.Fprintf(&s, " %s: %s", bits(b.Quantiles[i].Quantile), bits(b.Quantiles[i].Value))
 		}
 	case exposition.Histogram, exposition.GaugeHistogram:
-		v := b.Histograms[series.Complex]
+		v := b.Histograms[series.ValueIndex]
 		fmt.Fprintf(&s, "count %d %s sum %s %t", v.Count, bits(v.CountFloat), bits(v.Sum), v.HasSum)
-		for i := v.FirstBucket; i != exposition.None; i = b.Buckets[i].Next {
+		for i := v.FirstBucket; i != exposition.NoIndex; i = b.Buckets[i].Next {
 			u := b.Buckets[i]
 			fmt.Fprintf(&s, " %s: %d %s", bits(u.UpperBound), u.Count, bits(u.CountFloat))
 		}
@@ -261,7 +261,7 @@ func describeSeries(b *exposition.Batch, t exposition.Type, series *exposition.S
 	return s.String()
 }
 
-// bits writes a float so that different ones never look the same, while all NaNs do.
+// bits formats a float uniquely, except that all NaNs are equal.
 func bits(v float64) string {
 	if math.IsNaN(v) {
 		return "NaN"
@@ -269,7 +269,7 @@ func bits(v float64) string {
 	return fmt.Sprintf("%g/%x", v, math.Float64bits(v))
 }
 
-// TestLineReader makes sure that the one exception of FuzzText is as narrow as it is said to be.
+// TestLineReader verifies that FuzzText's one exception is narrow.
 func TestLineReader(t *testing.T) {
 	t.Parallel()
 	const types = "# TYPE h histogram\n# TYPE s summary\n"

@@ -8,12 +8,12 @@ import (
 	"math/bits"
 )
 
-// index is a hash table from keys, which lie elsewhere, to the indices of pool elements. Unlike a map it is emptied at
-// no cost, so that one large push does not slow down the small ones that reuse its memory, and it allocates only to grow.
+// index is a hash table from keys, stored elsewhere, to indices of pool elements. Unlike a map, it is emptied in constant
+// time and allocates only to grow, so a large push does not slow down the next ones.
 type index struct {
-	slots      []slot // a power of two of them
+	slots      []slot // a power of two
 	used       int
-	generation uint32 // slots of another generation are free; 0 is none
+	generation uint32 // a slot of another generation is free; 0 is never used
 }
 
 type slot struct {
@@ -22,18 +22,18 @@ type slot struct {
 	ref        int32
 }
 
-// minSlots is the number of slots that an index starts with.
+// minSlots is the initial number of slots.
 const minSlots = 64
 
-// hashSeed makes collisions unforeseeable to whoever writes the names.
+// hashSeed prevents clients from constructing collisions.
 var hashSeed = maphash.MakeSeed()
 
 // hashString hashes a name for an index.
 func hashString(s string) uint32 { return uint32(maphash.String(hashSeed, s)) }
 
-// hashLabels hashes a label set of a family, whatever its order.
+// hashLabels hashes a label set of a family, independent of order.
 func (b *Batch) hashLabels(family int32, labels []LabelRef) uint32 {
-	const odd = 0x9e3779b97f4a7c15 // the golden ratio's: spreads the bits of what it multiplies
+	const odd = 0x9e3779b97f4a7c15 // the golden ratio, to spread bits
 	sum := uint64(family) * odd
 	for _, l := range labels {
 		h := maphash.String(hashSeed, b.Name(l)) ^ bits.RotateLeft64(maphash.String(hashSeed, b.Value(l)), 32)
@@ -53,18 +53,18 @@ func (x *index) reset() {
 	}
 }
 
-// find returns the element whose key has that hash and is the same, or None.
+// find returns the element with that hash for which same is true, or NoIndex.
 func (x *index) find(hash uint32, same func(ref int32) bool) int32 {
 	if x.used == 0 {
-		return None
+		return NoIndex
 	}
 	if s := x.probe(hash, same); s.generation == x.generation {
 		return s.ref
 	}
-	return None
+	return NoIndex
 }
 
-// put enters an element, in place of the one with the same key. It tells whether there was one.
+// put inserts an element or replaces the one with the same key.
 func (x *index) put(hash uint32, ref int32, same func(ref int32) bool) (replaced bool) {
 	if x.used >= len(x.slots)/4*3 {
 		x.grow()
@@ -78,7 +78,7 @@ func (x *index) put(hash uint32, ref int32, same func(ref int32) bool) (replaced
 	return replaced
 }
 
-// probe returns the key's slot, or the free one that it would take.
+// probe returns the key's slot, or the free slot for it.
 func (x *index) probe(hash uint32, same func(ref int32) bool) *slot {
 	mask := uint32(len(x.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -89,7 +89,7 @@ func (x *index) probe(hash uint32, same func(ref int32) bool) *slot {
 	}
 }
 
-// grow makes room for twice as many elements.
+// grow doubles the number of slots.
 func (x *index) grow() {
 	old := x.slots
 	x.slots = make([]slot, max(minSlots, 2*len(old)))

@@ -9,16 +9,16 @@ import (
 	"unsafe"
 )
 
-// maxBody is the number of bytes from which on a body has places that a textRef cannot hold.
+// maxBody is the largest body in bytes whose offsets fit a textRef.
 const maxBody = math.MaxInt32
 
-// resolved marks a place in the texts in which an escape was resolved.
+// resolved marks an offset into scratch.unescaped.
 const resolved = 1 << 31
 
-// textRef is a part of the body or, if start has the mark, of the texts in which an escape was resolved.
+// textRef is a part of the body or, with the mark resolved, of scratch.unescaped.
 type textRef struct{ start, size uint32 }
 
-// text is what stands there.
+// text returns the string at r.
 func (b *Batch) text(r textRef) string {
 	from, start := b.body, r.start
 	if start >= resolved {
@@ -27,7 +27,7 @@ func (b *Batch) text(r textRef) string {
 	return from[start : start+r.size]
 }
 
-// ref is the place of a view that was made last, into the body or of a text in which an escape was resolved.
+// ref returns the offsets of a view into the body or of the view into scratch.unescaped that was made last.
 func (b *Batch) ref(text string) textRef {
 	if text == "" {
 		return textRef{}
@@ -39,18 +39,18 @@ func (b *Batch) ref(text string) textRef {
 	return textRef{resolved + uint32(distance(view(b.scratch.unescaped), text)), size}
 }
 
-// distance is the number of bytes from the start of one text to that of another. It is huge if that comes before.
+// distance returns the bytes from the start of one text to the start of another. It is huge if `to` comes first.
 func distance(from, to string) uintptr {
 	return uintptr(unsafe.Pointer(unsafe.StringData(to))) - uintptr(unsafe.Pointer(unsafe.StringData(from)))
 }
 
-// Name is the name of a label.
+// Name returns the name of a label.
 func (b *Batch) Name(l LabelRef) string { return b.text(l.name) }
 
-// Value is the value of a label.
+// Value returns the value of a label.
 func (b *Batch) Value(l LabelRef) string { return b.text(l.value) }
 
-// LabelsIn are the names and values of labels.
+// LabelsIn iterates over labels.
 func (b *Batch) LabelsIn(r Range) iter.Seq[Label] {
 	return func(yield func(Label) bool) {
 		for _, l := range b.Labels[r.Start:r.End] {
@@ -61,14 +61,14 @@ func (b *Batch) LabelsIn(r Range) iter.Seq[Label] {
 	}
 }
 
-// label is the name and value of a label.
+// label returns the name and value of a label.
 func (b *Batch) label(l LabelRef) Label { return Label{b.text(l.name), b.text(l.value)} }
 
-// fewLabels is the number of labels up to which comparing each with all others is faster than an index of their names.
+// fewLabels is the number of labels up to which comparing all pairs is faster than an index.
 const fewLabels = 16
 
-// repeatedLabel tells whether the label appended last has the name of another one since start. To be asked after each
-// label of a series, so that its cost stays linear whatever the number of labels.
+// repeatedLabel reports whether the last label has the name of another label since start. Call it after each label of a
+// series, so that the cost stays linear.
 func (b *Batch) repeatedLabel(start int32) bool {
 	labels := b.Labels[start:]
 	last := len(labels) - 1
@@ -84,8 +84,8 @@ func (b *Batch) repeatedLabel(start int32) bool {
 	return false
 }
 
-// expected returns those of a series' labels whose names the next line is expected to have: none if one of them is quoted,
-// and none beyond fewLabels, as from there on repeatedLabel is to be asked about each.
+// expected returns the labels whose names the next line probably has. Quoted names and labels beyond fewLabels, which
+// repeatedLabel has to check, are not among them.
 func expected(labels Range, bare bool) Range {
 	if !bare {
 		return Range{}
@@ -93,10 +93,9 @@ func expected(labels Range, bare bool) Range {
 	return Range{labels.Start, min(labels.End, labels.Start+fewLabels)}
 }
 
-// readExpected reads labels, from pos on in the body, that have the names of the given ones in their order, as those of a line mostly
-// have the names of those in the line before. Such names need no check. It stops, and returns where, before the closing
-// brace or before the first label that has another name or is not written in the usual way: without blanks, escapes and
-// anything but ASCII.
+// readExpected reads labels from pos on as long as their names are the expected ones in order; such names need no check.
+// It stops before the closing brace, before another name, and before blanks, escapes or non-ASCII bytes, and returns that
+// position.
 func (b *Batch) readExpected(data []byte, pos int, expected Range) int {
 	for _, l := range b.Labels[expected.Start:expected.End] {
 		name := b.Name(l)
@@ -117,7 +116,7 @@ func (b *Batch) readExpected(data []byte, pos int, expected Range) int {
 	return pos
 }
 
-// setLabels makes labels those of the series. So many of them, from the first one on, were read as expected.
+// setLabels sets the labels of the series. The first `read` of them were read by readExpected.
 func (b *Batch) setLabels(series int32, labels, expected Range, read int32) {
 	s := &b.Series[series]
 	s.Labels = labels
@@ -125,7 +124,7 @@ func (b *Batch) setLabels(series int32, labels, expected Range, read int32) {
 		read == expected.End-expected.Start && read == labels.End-labels.Start
 }
 
-// repeatedInIndex is repeatedLabel for many labels. Their index is made when the first one too many comes.
+// repeatedInIndex is repeatedLabel for more than fewLabels. It builds the index at the first label beyond.
 func (b *Batch) repeatedInIndex(labels []LabelRef, last int) bool {
 	x := &b.scratch.labels
 	first := last
@@ -135,7 +134,7 @@ func (b *Batch) repeatedInIndex(labels []LabelRef, last int) bool {
 	}
 	for i := first; i <= last; i++ {
 		name := b.Name(labels[i])
-		if b.labelAt(labels, name) != None {
+		if b.labelAt(labels, name) != NoIndex {
 			return true
 		}
 		x.put(hashString(name), int32(i), differs)
@@ -143,17 +142,17 @@ func (b *Batch) repeatedInIndex(labels []LabelRef, last int) bool {
 	return false
 }
 
-// labelAt finds a label by name in the index of the current series' labels.
+// labelAt looks a label of the current series up by name in the index.
 func (b *Batch) labelAt(labels []LabelRef, name string) int32 {
 	return b.scratch.labels.find(hashString(name), func(i int32) bool { return b.Name(labels[i]) == name })
 }
 
-// findSeries returns the family's histogram or summary series with exactly the labels appended since start, in any
-// order, and forgets these; or it returns None and remembers that the series to be added next has them. hint is a series
-// that may well be the one, or None.
+// findSeries returns the family's histogram or summary series with exactly the labels since start, in any order, and
+// drops these labels. Otherwise it returns NoIndex and records that the next series has them. hint is a likely series or
+// NoIndex.
 func (b *Batch) findSeries(family, start, hint int32) int32 {
 	labels := b.Labels[start:]
-	if hint != None && b.Series[hint].family == family && b.equalLabels(b.labels(hint), labels) {
+	if hint != NoIndex && b.Series[hint].family == family && b.equalLabels(b.labels(hint), labels) {
 		b.dropLabels(start)
 		return hint
 	}
@@ -162,7 +161,7 @@ func (b *Batch) findSeries(family, start, hint int32) int32 {
 	}
 	hash := b.hashLabels(family, labels)
 	found := b.scratch.series.find(hash, same)
-	if found != None {
+	if found != NoIndex {
 		b.dropLabels(start)
 	} else {
 		b.scratch.series.put(hash, int32(len(b.Series)), differs)
@@ -176,10 +175,10 @@ func (b *Batch) labels(series int32) []LabelRef {
 	return b.Labels[r.Start:r.End]
 }
 
-// dropLabels takes back the labels appended since start.
+// dropLabels removes the labels since start.
 func (b *Batch) dropLabels(start int32) { b.Labels = b.Labels[:start] }
 
-// equalLabels tells whether two series have the same labels in the same order.
+// equalLabels reports whether two series have the same labels in the same order.
 func (b *Batch) equalLabels(one, other []LabelRef) bool {
 	if len(one) != len(other) {
 		return false
@@ -192,7 +191,7 @@ func (b *Batch) equalLabels(one, other []LabelRef) bool {
 	return true
 }
 
-// sameLabels tells whether a series has the labels of the current one in any order. Neither repeats a name.
+// sameLabels reports whether a series has the current labels in any order. Neither set repeats a name.
 func (b *Batch) sameLabels(of, current []LabelRef) bool {
 	if len(of) != len(current) {
 		return false
@@ -205,11 +204,11 @@ func (b *Batch) sameLabels(of, current []LabelRef) bool {
 	return true
 }
 
-// hasLabel tells whether the current series has the label.
+// hasLabel reports whether the current series has the label.
 func (b *Batch) hasLabel(current []LabelRef, l Label) bool {
 	if len(current) > fewLabels {
 		i := b.labelAt(current, l.Name)
-		return i != None && b.Value(current[i]) == l.Value
+		return i != NoIndex && b.Value(current[i]) == l.Value
 	}
 	for _, c := range current {
 		if b.label(c) == l {

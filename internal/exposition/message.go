@@ -5,8 +5,8 @@ package exposition
 
 import "slices"
 
-// IsMessage tells whether a body is one protobuf message, without a length before it, that has only fields with these numbers.
-// A MetricFamily has fields 1 to 5.
+// IsMessage reports whether a body is one undelimited protobuf message with these field numbers only. A MetricFamily has
+// fields 1 to 5.
 func IsMessage(body []byte, fields ...uint64) bool {
 	for rest := body; len(rest) > 0; {
 		key, _, _, n := consumeField(rest)

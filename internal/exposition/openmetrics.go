@@ -11,23 +11,23 @@ import (
 	"unicode/utf8"
 )
 
-// openMetricsDecoder reads OpenMetrics text as its specification 1.0 (section "Text format") and Prometheus' parser
-// (v0.315.0, model/textparse) agree. Where these two differ, or one of them cannot be followed, it holds that:
+// openMetricsDecoder reads OpenMetrics text where specification 1.0 (section "Text format") and Prometheus' parser
+// (v0.315.0, model/textparse) agree. Where they differ, or cannot be followed, the decoder does this:
 //
-//	missing "# EOF"                   taken if the last line is complete: client_golang's pushes have none
-//	comma after the last label        taken, as by Prometheus
-//	metadata late, repeated or        taken, as by Prometheus; the last line counts, and another TYPE after samples
+//	missing "# EOF"                   accepted if the last line is complete: client_golang's pushes have none
+//	comma after the last label        accepted, as in Prometheus
+//	metadata late, repeated or        accepted, as in Prometheus; the last line wins, and another TYPE after samples
 //	between other families            begins a new family of that name
-//	samples of one family apart       taken, as by Prometheus
-//	counter or info without suffix    taken, as by Prometheus: that is how metrics named for the text format come
-//	values of info and stateset       any, as for Prometheus
+//	samples of one family apart       accepted, as in Prometheus
+//	counter or info without suffix    accepted, as in Prometheus: metrics named for the text format have none
+//	values of info and stateset       any, as in Prometheus
 //	exemplars of other samples        kept with the series
 //	names and HELP                    valid UTF-8 and within their line; HELP does not end in a single backslash
-//	labels                            __name__ and repeated names are refused, as when Prometheus scrapes
-//	timestamps, created timestamps    refused beyond what milliseconds and nanoseconds in 64 bits hold
-//	parts of histograms and summaries refused if OTLP could not hold them: see openmetrics_sample.go
+//	labels                            __name__ and repeated names are refused, as in a scrape by Prometheus
+//	timestamps, created timestamps    refused beyond the range of 64-bit milliseconds and nanoseconds
+//	parts of histograms and summaries refused if OTLP cannot represent them: see openmetrics_sample.go
 //
-// What belongs to which family, and to which series of it, is in openmetrics_sample.go; here are lines and tokens.
+// This file reads lines and tokens. openmetrics_sample.go assigns samples to families and series.
 type openMetricsDecoder struct {
 	b         *Batch
 	data      []byte
@@ -35,38 +35,38 @@ type openMetricsDecoder struct {
 	utf8Names bool
 
 	line      int // 1-based
-	lineStart int // its position
+	lineStart int // its offset
 
-	// The family that metadata or a sample named last, and the one its counter or info samples are in, which the
-	// suffix makes another.
-	declared int32 // None before the first
+	// The family of the last metadata line or sample, and the family of its counter or info samples, whose name has the
+	// suffix.
+	declared int32 // NoIndex before the first
 	samples  int32
 
 	name      string // metric name of the line
 	lastName  string // metric name of the last sample, empty after metadata
 	lastRole  role
-	bareName  string // metric name of the last line if it was written without quotes, else empty
-	lastMulti int32  // the histogram or summary series read last; None before the first
-	repeat    repeat // of lastMulti
-	labels    int32  // where the labels of the line start
-	bare      bool   // no label name of it is quoted
-	before    Range  // the labels of the last series if that was true there: the names to expect
-	expected  int32  // number of labels that were read as expected
-	written   string // what stands between the braces of the line, if its name stands before them
+	bareName  string     // metric name of the last line if unquoted, else empty
+	lastMulti int32      // the last histogram or summary series, or NoIndex
+	cached    labelCache // labels of lastMulti
+	labels    int32      // index of the line's first label
+	bare      bool       // no label name of the line is quoted
+	before    Range      // labels of the last series if its bare was true: the expected names
+	expected  int32      // number of labels read by readExpected
+	written   string     // text between the braces, if the name precedes them
 
-	// The family that a HELP line came for after its samples, and the text that it had before.
-	redescribed int32 // None before the first
+	// The family whose HELP line followed its samples, and its previous text.
+	redescribed int32 // NoIndex before the first
 	formerHelp  string
 }
 
-// exemplarStart begins an exemplar.
+// exemplarStart starts an exemplar.
 const exemplarStart = " # {"
 
 // decodeOpenMetrics reads OpenMetrics 1.0 text.
 func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
 	b.OnlyPushed, b.ValidValues = true, true
 	d := openMetricsDecoder{
-		b: b, data: body, utf8Names: o.UTF8Names, declared: None, samples: None, lastMulti: None, redescribed: None,
+		b: b, data: body, utf8Names: o.UTF8Names, declared: NoIndex, samples: NoIndex, lastMulti: NoIndex, redescribed: NoIndex,
 	}
 	for d.pos < len(body) {
 		d.line++
@@ -74,10 +74,10 @@ func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
 		if err := d.readLine(); err != nil {
 			return err
 		}
-		if d.line == expectAfter {
-			b.expect(body, d.pos)
+		if d.line == estimateAfter {
+			b.reserveRest(body, d.pos)
 		}
-		if err := o.weigh(b, d.line); err != nil {
+		if err := o.checkMemory(b, d.line); err != nil {
 			return err
 		}
 	}
@@ -88,7 +88,7 @@ func decodeOpenMetrics(b *Batch, body []byte, o Options) error {
 	return nil
 }
 
-// readLine reads a line with its line feed, which only the last one may lack, if it is "# EOF".
+// readLine reads a line and its line feed. Only the line "# EOF" may lack the line feed.
 func (d *openMetricsDecoder) readLine() error {
 	switch {
 	case d.data[d.pos] != '#':
@@ -106,7 +106,7 @@ func (d *openMetricsDecoder) readLine() error {
 	}
 }
 
-// readEnd makes sure that nothing but a line feed follows "# EOF".
+// readEnd requires that only a line feed follows "# EOF".
 func (d *openMetricsDecoder) readEnd() error {
 	if d.take("\n") {
 		d.line++
@@ -118,7 +118,7 @@ func (d *openMetricsDecoder) readEnd() error {
 	return nil
 }
 
-// readMetadata reads the name that a metadata line is about and then, with the given function, what it says.
+// readMetadata reads a metadata line: the family's name, and the rest with readText.
 func (d *openMetricsDecoder) readMetadata(readText func(family int32) error) error {
 	start := d.pos
 	if d.at('"') {
@@ -180,7 +180,7 @@ func (d *openMetricsDecoder) readUnit(family int32) error {
 	return nil
 }
 
-// readSample reads a line with a sample: its series here, the rest depending on the role of its name in its family.
+// readSample reads a sample. The role of its name in the family decides how to read the part after the series.
 func (d *openMetricsDecoder) readSample() error {
 	start := d.pos
 	d.labels, d.bare, d.expected = int32(len(d.b.Labels)), true, 0
@@ -217,7 +217,8 @@ func (d *openMetricsDecoder) readSample() error {
 	}
 }
 
-// bareNameEnd returns where the unquoted metric name at the current position ends. It mostly is that of the line before.
+// bareNameEnd returns the end of the unquoted metric name at the current position. Usually it is the previous line's
+// name.
 func (d *openMetricsDecoder) bareNameEnd() int {
 	end := d.pos + len(d.bareName)
 	if end < len(d.data) && nameClass[d.data[end]] == 0 && view(d.data[d.pos:end]) == d.bareName {
@@ -226,8 +227,7 @@ func (d *openMetricsDecoder) bareNameEnd() int {
 	return metricNameEnd(d.data, d.pos)
 }
 
-// readLabels reads the labels of a series or exemplar up to and including the closing brace. Those from start on have been
-// read already.
+// readLabels reads labels up to and including the closing brace. The labels since start are already read.
 func (d *openMetricsDecoder) readLabels(start int32, ofSeries bool) error {
 	for !d.take("}") {
 		if err := d.readLabel(start, ofSeries); err != nil {
@@ -240,7 +240,7 @@ func (d *openMetricsDecoder) readLabels(start int32, ofSeries bool) error {
 	return nil
 }
 
-// readLabel reads a label. Among the labels of a series that starts with the brace, the quoted metric name stands, too.
+// readLabel reads a label. If a series starts with the brace, its quoted metric name is among the labels.
 func (d *openMetricsDecoder) readLabel(start int32, ofSeries bool) error {
 	at := d.pos
 	name, quoted, err := d.readLabelName()
@@ -259,7 +259,7 @@ func (d *openMetricsDecoder) readLabel(start int32, ofSeries bool) error {
 	d.bare = d.bare && !quoted
 	d.b.Labels = append(d.b.Labels, LabelRef{name: d.b.ref(name)})
 	if d.b.repeatedLabel(start) {
-		return d.failf(at, "the label name %s stands twice", quote(name))
+		return d.failf(at, "the label name %s occurs twice", quote(name))
 	}
 	if !d.take("=") {
 		return d.fail(d.pos, `"=" after the label name`)
@@ -269,7 +269,7 @@ func (d *openMetricsDecoder) readLabel(start int32, ofSeries bool) error {
 	return err
 }
 
-// readLabelName reads the name of a label and tells whether it was quoted.
+// readLabelName returns a label's name and whether it was quoted.
 func (d *openMetricsDecoder) readLabelName() (string, bool, error) {
 	start := d.pos
 	if d.at('"') {
@@ -299,7 +299,7 @@ func (d *openMetricsDecoder) readLabelValue() (string, error) {
 	return value, err
 }
 
-// readQuotedName reads a metric or label name in quotes, if the options admit it.
+// readQuotedName reads a quoted metric or label name, if the options allow it.
 func (d *openMetricsDecoder) readQuotedName() (string, error) {
 	start := d.pos
 	name, err := d.readQuoted("name")
@@ -314,8 +314,7 @@ func (d *openMetricsDecoder) readQuotedName() (string, error) {
 	return name, nil
 }
 
-// readQuoted reads a text from its opening to its closing quote. A backslash before anything but a backslash, a quote or
-// an n stands for itself.
+// readQuoted reads a quoted text. A backslash that escapes nothing stands for itself.
 func (d *openMetricsDecoder) readQuoted(kind string) (string, error) {
 	text, end, f := d.b.quoted(d.data, d.pos+1, false)
 	if f != noFault {
@@ -325,18 +324,18 @@ func (d *openMetricsDecoder) readQuoted(kind string) (string, error) {
 	return text, nil
 }
 
-// point is what follows the series in a sample's line.
+// point is the rest of a line after the series.
 type point struct {
 	value        float64
-	token        string // the value as it was written
+	token        string // the value as written
 	timestampMs  int64
 	hasTimestamp bool
 	exemplar     int32
 }
 
-// readPoint reads a value, a timestamp and an exemplar, both optional, and the end of the line.
+// readPoint reads a value, an optional timestamp, an optional exemplar and the line end.
 func (d *openMetricsDecoder) readPoint() (p point, err error) {
-	p.exemplar = None
+	p.exemplar = NoIndex
 	if p.value, p.token, err = d.readNumber("a value"); err != nil {
 		return p, err
 	}
@@ -371,8 +370,8 @@ func (d *openMetricsDecoder) readNumber(what string) (value float64, token strin
 	return value, view(d.data[start:end]), nil
 }
 
-// readTimestamp reads a timestamp in seconds. Prometheus cuts what is less than a millisecond off the product, so a few
-// decimal fractions come out a millisecond early; it is the same here so that the samples are the same.
+// readTimestamp reads a timestamp in seconds. It truncates to milliseconds as Prometheus does, including the rounding of
+// the product, so that samples are the same.
 func (d *openMetricsDecoder) readTimestamp() (ms int64, err error) {
 	start := d.pos
 	seconds, token, err := d.readNumber("a timestamp or an exemplar")
@@ -381,7 +380,7 @@ func (d *openMetricsDecoder) readTimestamp() (ms int64, err error) {
 	}
 	product := seconds * 1000
 	if math.IsNaN(product) || product < math.MinInt64 || product >= -math.MinInt64 {
-		return 0, d.failf(start+1, "the timestamp %s is no time in seconds", quote(token))
+		return 0, d.failf(start+1, "the timestamp %s is not a valid time in seconds", quote(token))
 	}
 	return int64(product), nil
 }
@@ -393,30 +392,30 @@ func (d *openMetricsDecoder) atExemplar() bool {
 // readExemplar reads an exemplar and returns its index.
 func (d *openMetricsDecoder) readExemplar() (int32, error) {
 	d.pos += len(exemplarStart)
-	e := Exemplar{Next: None}
+	e := Exemplar{Next: NoIndex}
 	e.Labels.Start = int32(len(d.b.Labels))
 	err := d.readLabels(e.Labels.Start, false)
 	e.Labels.End = int32(len(d.b.Labels))
 	if err != nil {
-		return None, err
+		return NoIndex, err
 	}
 	if e.Value, _, err = d.readNumber("the value of the exemplar"); err != nil {
-		return None, err
+		return NoIndex, err
 	}
 	if start := d.pos; d.at(' ') {
 		_, token, err := d.readNumber("the timestamp of the exemplar")
 		if err != nil {
-			return None, err
+			return NoIndex, err
 		}
 		if e.TimestampNs, e.HasTimestamp = secondsToNanos(token); !e.HasTimestamp {
-			return None, d.failf(start+1, "the timestamp %s is no time in seconds", quote(token))
+			return NoIndex, d.failf(start+1, "the timestamp %s is not a valid time in seconds", quote(token))
 		}
 	}
 	d.b.Exemplars = append(d.b.Exemplars, e)
 	return int32(len(d.b.Exemplars) - 1), nil
 }
 
-// endLine passes over the line feed that even the last line must end with.
+// endLine consumes the line feed, which the last line must have too.
 func (d *openMetricsDecoder) endLine() error {
 	if !d.take("\n") {
 		return d.fail(d.pos, "the end of the line")
@@ -424,10 +423,10 @@ func (d *openMetricsDecoder) endLine() error {
 	return nil
 }
 
-// at tells whether the next byte is c.
+// at reports whether the next byte is c.
 func (d *openMetricsDecoder) at(c byte) bool { return d.pos < len(d.data) && d.data[d.pos] == c }
 
-// take passes over the text if it comes next.
+// take consumes the text if it comes next.
 func (d *openMetricsDecoder) take(text string) bool {
 	end := d.pos + len(text)
 	if end > len(d.data) || view(d.data[d.pos:end]) != text {
@@ -437,7 +436,7 @@ func (d *openMetricsDecoder) take(text string) bool {
 	return true
 }
 
-// fail makes the error for something that was expected at the given position but is not there.
+// fail returns the error for a missing token at the given position.
 func (d *openMetricsDecoder) fail(at int, expected string) error {
 	rest := d.data[at:lineEnd(d.data, at)]
 	switch {
@@ -452,15 +451,15 @@ func (d *openMetricsDecoder) fail(at int, expected string) error {
 	}
 }
 
-// failf makes the error for a fault at the given position of the current line.
+// failf returns the error for a fault at the given position of the line.
 func (d *openMetricsDecoder) failf(at int, format string, args ...any) error {
 	return &ParseError{OpenMetrics, d.line, at - d.lineStart + 1, fmt.Sprintf(format, args...)}
 }
 
-// maxQuoted is the number of bytes of a body that an error quotes.
+// maxQuoted is the number of bytes that an error quotes.
 const maxQuoted = 40
 
-// quote quotes a text for an error, cut if it is long.
+// quote quotes a text for an error and truncates a long one.
 func quote(text string) string {
 	if len(text) > maxQuoted {
 		return fmt.Sprintf("%q...", text[:maxQuoted])

@@ -9,17 +9,17 @@ import (
 	"strings"
 )
 
-// createdLine is a created timestamp whose series was not the one before it.
+// createdLine is a created timestamp that did not follow its series.
 type createdLine struct {
-	family int32  // the one that its name is a part of
-	name   string // its metric name
+	family int32  // the family that the name is a part of
+	name   string // the metric name
 	ns     int64
-	series Series // what it is if there is no such series
+	series Series // the series to add if none matches
 	found  bool
 }
 
-// readCreatedSample reads the rest of a sample with a created timestamp. Mostly it follows its series; the others wait
-// until all series are there.
+// readCreatedSample reads the rest of a created sample. If the previous series is not its own, attachCreated resolves it
+// at the end.
 func (d *openMetricsDecoder) readCreatedSample() error {
 	labels := Range{d.labels, int32(len(d.b.Labels))}
 	at := d.pos + 1
@@ -29,26 +29,26 @@ func (d *openMetricsDecoder) readCreatedSample() error {
 	}
 	ns, ok := secondsToNanos(p.token)
 	if !ok {
-		return d.failf(at, "the created timestamp %s is no time in seconds", quote(p.token))
+		return d.failf(at, "the created timestamp %s is not a valid time in seconds", quote(p.token))
 	}
 	own := d.b.Labels[labels.Start:labels.End]
 	last := d.b.Families[d.samples].last
-	if last != None && d.b.Series[last].CreatedNs == 0 && d.b.equalLabels(d.b.labels(last), own) {
+	if last != NoIndex && d.b.Series[last].CreatedNs == 0 && d.b.equalLabels(d.b.labels(last), own) {
 		d.b.Series[last].CreatedNs = ns
 		d.b.dropLabels(d.labels)
 		return nil
 	}
 	d.b.scratch.created = append(d.b.scratch.created, createdLine{
 		family: d.declared, name: d.name, ns: ns, series: Series{
-			Labels: labels, Value: p.value, Complex: None, Exemplar: p.exemplar, Line: int32(d.line),
+			Labels: labels, Value: p.value, ValueIndex: NoIndex, Exemplar: p.exemplar, Line: int32(d.line),
 			TimestampMs: p.timestampMs, HasTimestamp: p.hasTimestamp,
 		},
 	})
 	return nil
 }
 
-// attachCreated gives the series the created timestamps that did not follow them. One without a series becomes a series
-// of unknown type, as for Prometheus.
+// attachCreated assigns the waiting created timestamps to their series. One without a series becomes a series of unknown
+// type, as in Prometheus.
 func (d *openMetricsDecoder) attachCreated() error {
 	waiting := d.b.scratch.created
 	if len(waiting) == 0 {
@@ -60,7 +60,7 @@ func (d *openMetricsDecoder) attachCreated() error {
 	for i := range d.b.Series {
 		s := &d.b.Series[i]
 		k := d.findCreated(waiting, s.family, d.b.labels(int32(i)))
-		if k == None {
+		if k == NoIndex {
 			continue
 		}
 		if s.CreatedNs != 0 {
@@ -77,10 +77,10 @@ func (d *openMetricsDecoder) attachCreated() error {
 	return nil
 }
 
-// indexCreated makes the created timestamps findable by the family and labels of their series.
+// indexCreated indexes the created timestamps by family and labels.
 func (d *openMetricsDecoder) indexCreated(waiting []createdLine) error {
 	d.b.scratch.series.reset()
-	declared, target := None, None
+	declared, target := NoIndex, NoIndex
 	for i := range waiting {
 		c := &waiting[i]
 		if c.family != declared {
@@ -88,7 +88,7 @@ func (d *openMetricsDecoder) indexCreated(waiting []createdLine) error {
 		}
 		c.family = target
 		labels := d.b.Labels[c.series.Labels.Start:c.series.Labels.End]
-		if d.findCreated(waiting, target, labels) != None {
+		if d.findCreated(waiting, target, labels) != NoIndex {
 			return d.failCreated(c)
 		}
 		d.b.scratch.series.put(d.b.hashLabels(target, labels), int32(i), differs)
@@ -96,8 +96,7 @@ func (d *openMetricsDecoder) indexCreated(waiting []createdLine) error {
 	return nil
 }
 
-// createdTarget returns the family of the series whose created timestamps are part of the given one: for a counter that
-// with the suffix.
+// createdTarget returns the family of the series: for a counter, the family with the suffix.
 func (d *openMetricsDecoder) createdTarget(family int32) int32 {
 	if f := &d.b.Families[family]; f.Type == Counter {
 		if i, ok := d.b.family(f.Name + "_total"); ok && d.b.Families[i].Type == Counter {
@@ -107,7 +106,7 @@ func (d *openMetricsDecoder) createdTarget(family int32) int32 {
 	return family
 }
 
-// findCreated returns the waiting created timestamp of the series with that family and these labels, or None.
+// findCreated returns the index of the series' waiting created timestamp, or NoIndex.
 func (d *openMetricsDecoder) findCreated(waiting []createdLine, family int32, labels []LabelRef) int32 {
 	d.b.indexLabels(labels)
 	return d.b.scratch.series.find(d.b.hashLabels(family, labels), func(i int32) bool {
@@ -116,7 +115,7 @@ func (d *openMetricsDecoder) findCreated(waiting []createdLine, family int32, la
 	})
 }
 
-// indexLabels prepares labels other than those just appended for being compared as the current ones.
+// indexLabels prepares labels for comparison as the current ones.
 func (b *Batch) indexLabels(labels []LabelRef) {
 	if len(labels) <= fewLabels {
 		return
@@ -128,7 +127,7 @@ func (b *Batch) indexLabels(labels []LabelRef) {
 	}
 }
 
-// addCreatedSeries makes a series of a created timestamp that has none.
+// addCreatedSeries adds a created timestamp as a series of its own.
 func (d *openMetricsDecoder) addCreatedSeries(c *createdLine) {
 	family, ok := d.b.family(c.name)
 	if !ok || d.b.Families[family].Type != Untyped {
@@ -140,14 +139,14 @@ func (d *openMetricsDecoder) addCreatedSeries(c *createdLine) {
 	s.TimestampMs, s.HasTimestamp = c.series.TimestampMs, c.series.HasTimestamp
 }
 
-// failCreated makes the error for a second created timestamp of a series.
+// failCreated returns the error for a second created timestamp of a series.
 func (d *openMetricsDecoder) failCreated(c *createdLine) error {
 	d.line, d.lineStart = int(c.series.Line), 0
 	return d.failf(0, "%s was already given for a series with these labels", quote(c.name))
 }
 
-// secondsToNanos converts a number that parseFloat takes from seconds to nanoseconds by its digits, since a float64 does
-// not hold them all. What is less than a nanosecond is cut off. It returns false for what 64 bits do not hold.
+// secondsToNanos converts decimal seconds to nanoseconds by digits, because a float64 lacks precision. It truncates below
+// a nanosecond and returns false beyond 64 bits.
 func secondsToNanos(token string) (int64, bool) {
 	negative := token[0] == '-'
 	mantissa := strings.TrimLeft(token, "+-")
@@ -158,7 +157,7 @@ func secondsToNanos(token string) (int64, bool) {
 	if e := strings.IndexAny(mantissa, "eE"); e >= 0 {
 		var err error
 		if exponent, err = strconv.Atoi(mantissa[e+1:]); err != nil {
-			return 0, true // beyond 64 bits: parseFloat has seen that nothing but 0 comes of it
+			return 0, true // beyond 64 bits: parseFloat accepts it only if the value is 0
 		}
 		mantissa = mantissa[:e]
 	}

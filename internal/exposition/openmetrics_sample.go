@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// role is what the samples of one name are in a metric family.
+// role is the meaning of a sample name within a family.
 type role uint8
 
 const (
@@ -18,14 +18,13 @@ const (
 	bucketSample               // a bucket of a (gauge) histogram
 	quantileSample             // a quantile of a summary
 	countSample                // the count of a (gauge) histogram or summary
-	sumSample                  // its sum
+	sumSample                  // the sum of a (gauge) histogram or summary
 	createdSample              // the created timestamp of a series
-	bareSample                 // a histogram's name without suffix, which means nothing
+	bareSample                 // a histogram's name without suffix: invalid
 )
 
-// roleOf returns the role of a sample name in the family of that name and type, as the specification's section
-// "Suffixes" lists them. Gauge histograms come with the suffixes of histograms from client libraries built on
-// prometheus/common.
+// roleOf returns the role of a sample name in a family, by section "Suffixes" of the specification. Gauge histograms may
+// have the suffixes of histograms, because clients based on prometheus/common send them.
 func roleOf(t Type, family, sample string) role {
 	suffix, ok := strings.CutPrefix(sample, family)
 	if !ok {
@@ -61,7 +60,7 @@ func roleOf(t Type, family, sample string) role {
 	return noMember
 }
 
-// hasBound tells whether samples of the role have the boundary label.
+// hasBound reports whether samples of the role have the boundary label.
 func (r role) hasBound() bool { return r == bucketSample || r == quantileSample }
 
 func roleIf(member bool, r role) role {
@@ -71,10 +70,10 @@ func roleIf(member bool, r role) role {
 	return noMember
 }
 
-// declare makes the family that a metadata line names the current one and returns it.
+// declare makes the family of a metadata line the current one.
 func (d *openMetricsDecoder) declare(name string) int32 {
 	i := d.declared
-	if i == None || d.b.Families[i].Name != name { // The TYPE line mostly follows the HELP line.
+	if i == NoIndex || d.b.Families[i].Name != name { // TYPE usually follows HELP.
 		var ok bool
 		if i, ok = d.b.family(name); !ok {
 			i = d.b.addFamily(name, Untyped)
@@ -87,21 +86,21 @@ func (d *openMetricsDecoder) declare(name string) int32 {
 
 func (d *openMetricsDecoder) setDeclared(family int32) { d.declared, d.samples = family, family }
 
-// setHelp sets the text of a family, and keeps the former one of a family with samples: the line may belong to another
-// family of that name, which only its TYPE tells.
+// setHelp sets a family's text and keeps the previous text of a family with samples: only the TYPE line shows whether a
+// new family begins.
 func (d *openMetricsDecoder) setHelp(family int32, text string) {
 	f := &d.b.Families[family]
-	d.redescribed = None
-	if f.First != None {
+	d.redescribed = NoIndex
+	if f.First != NoIndex {
 		d.redescribed, d.formerHelp = family, f.Help
 	}
 	f.Help = text
 }
 
-// setType sets the type of a family, or of a new one of the same name if it has samples of another type. client_golang's
-// go_memstats_alloc_bytes and go_memstats_alloc_bytes_total are such families.
+// setType sets a family's type. If the family has samples of another type, it starts a new family of the same name, such
+// as client_golang's go_memstats_alloc_bytes and go_memstats_alloc_bytes_total.
 func (d *openMetricsDecoder) setType(family int32, t Type) {
-	if f := d.b.Families[family]; f.Type != t && f.First != None {
+	if f := d.b.Families[family]; f.Type != t && f.First != NoIndex {
 		if d.redescribed == family {
 			d.b.Families[family].Help = d.formerHelp
 		}
@@ -112,9 +111,8 @@ func (d *openMetricsDecoder) setType(family int32, t Type) {
 	d.b.Families[family].Type = t
 }
 
-// enterFamily makes the family that the line's sample belongs to the current one and returns the sample's role in it.
-// That is the current one if the name fits it, for only a name that does not begins another family; then the family of
-// that name, then the one of which the name is a part, and in the end a new one of unknown type.
+// enterFamily finds the family of the line's sample and returns the sample's role in it. It tries the current family, the
+// family of that name, and the family that the name is a part of. Otherwise it adds a family of unknown type.
 func (d *openMetricsDecoder) enterFamily() role {
 	if d.name == d.lastName {
 		return d.lastRole
@@ -134,14 +132,14 @@ func (d *openMetricsDecoder) enterFamily() role {
 
 // roleIn returns the role of the line's name in the family.
 func (d *openMetricsDecoder) roleIn(family int32) role {
-	if family == None {
+	if family == NoIndex {
 		return noMember
 	}
 	f := &d.b.Families[family]
 	return roleOf(f.Type, f.Name, d.name)
 }
 
-// findFamily returns the family that a name not fitting the current one belongs to.
+// findFamily returns the family for a name that does not fit the current one.
 func (d *openMetricsDecoder) findFamily() int32 {
 	if i, ok := d.b.family(d.name); ok {
 		return i
@@ -154,8 +152,8 @@ func (d *openMetricsDecoder) findFamily() int32 {
 	return d.b.addFamily(d.name, Untyped)
 }
 
-// valueFamily returns the family of the Batch in which the values of that name are. For a counter or info that is one
-// with the suffix in its name and the metadata of the current family, because metric names are never altered.
+// valueFamily returns the family with the values of that name. For a counter or info it is a family whose name has the
+// suffix, because metric names are never altered.
 func (d *openMetricsDecoder) valueFamily() int32 {
 	declared := d.b.Families[d.declared]
 	if declared.Name == d.name {
@@ -172,7 +170,7 @@ func (d *openMetricsDecoder) valueFamily() int32 {
 	return i
 }
 
-// addSeries appends a series with the labels of the line to the family.
+// addSeries appends a series with the line's labels to the family.
 func (d *openMetricsDecoder) addSeries(family int32) int32 {
 	i := d.b.addSeries(family)
 	labels := Range{d.labels, int32(len(d.b.Labels))}
@@ -182,7 +180,7 @@ func (d *openMetricsDecoder) addSeries(family int32) int32 {
 	return i
 }
 
-// readValueSample reads the rest of a sample that is a series by itself.
+// readValueSample reads the rest of a sample that is a complete series.
 func (d *openMetricsDecoder) readValueSample() error {
 	i := d.addSeries(d.samples)
 	p, err := d.readPoint()
@@ -192,9 +190,9 @@ func (d *openMetricsDecoder) readValueSample() error {
 	return err
 }
 
-// readPart reads the rest of a sample that is a part of a histogram or summary.
+// readPart reads the rest of a sample of a histogram or summary.
 func (d *openMetricsDecoder) readPart(r role) error {
-	if err := d.settleSuffixes(r); err != nil {
+	if err := d.setGaugeSuffixes(r); err != nil {
 		return err
 	}
 	bound, err := d.takeBound(r)
@@ -202,7 +200,7 @@ func (d *openMetricsDecoder) readPart(r role) error {
 		return err
 	}
 	series := d.b.findSeries(d.declared, d.labels, d.lastMulti)
-	isNew := series == None
+	isNew := series == NoIndex
 	if isNew {
 		series = d.addMultiSeries()
 	}
@@ -210,28 +208,28 @@ func (d *openMetricsDecoder) readPart(r role) error {
 	return d.readPartPoint(r, series, isNew, bound)
 }
 
-// readRepeatedPart reads the rest of a sample from behind the opening brace if it is a part of lastMulti whose labels are
-// written as in its line before. It returns false, with nothing read, if they may be others.
+// readRepeatedPart reads the rest of a sample whose labels equal lastMulti's bytes, from the opening brace on. It returns
+// false and reads nothing if they may differ.
 func (d *openMetricsDecoder) readRepeatedPart() (bool, error) {
-	if d.name == "" || d.lastMulti == None {
+	if d.name == "" || d.lastMulti == NoIndex {
 		return false, nil
 	}
 	r := d.enterFamily()
 	if r == valueSample || r == createdSample || r == bareSample || d.b.Series[d.lastMulti].family != d.declared {
 		return false, nil
 	}
-	bound, end, ok := d.repeat.read(d.data, d.pos, boundaryLabel(d.b.Families[d.declared].Type))
+	bound, end, ok := d.cached.read(d.data, d.pos, boundaryLabel(d.b.Families[d.declared].Type))
 	if !ok || r.hasBound() == math.IsNaN(bound) {
 		return false, nil
 	}
 	d.pos = end
-	if err := d.settleSuffixes(r); err != nil {
+	if err := d.setGaugeSuffixes(r); err != nil {
 		return false, err
 	}
 	return true, d.readPartPoint(r, d.lastMulti, false, bound)
 }
 
-// readPartPoint reads the rest of a sample after the labels and stores it in its series.
+// readPartPoint reads the part after the labels and stores it in the series.
 func (d *openMetricsDecoder) readPartPoint(r role, series int32, isNew bool, bound float64) error {
 	valueAt := d.pos + 1
 	p, err := d.readPoint()
@@ -244,7 +242,7 @@ func (d *openMetricsDecoder) readPartPoint(r role, series int32, isNew bool, bou
 	} else if s.TimestampMs != p.timestampMs || s.HasTimestamp != p.hasTimestamp {
 		return d.failEarlier(valueAt, "the timestamp differs from that in line %d, which has a sample of the same %s", s)
 	}
-	if p.exemplar != None && r != bucketSample {
+	if p.exemplar != NoIndex && r != bucketSample {
 		d.b.Exemplars[p.exemplar].Next = s.Exemplar
 		s.Exemplar = p.exemplar
 	}
@@ -254,7 +252,7 @@ func (d *openMetricsDecoder) readPartPoint(r role, series int32, isNew bool, bou
 	return d.storeInHistogram(r, s, bound, p, valueAt)
 }
 
-// addMultiSeries appends a histogram or summary series without any part yet.
+// addMultiSeries appends an empty histogram or summary series.
 func (d *openMetricsDecoder) addMultiSeries() int32 {
 	i := d.addSeries(d.declared)
 	if d.b.Families[d.declared].Type == Summary {
@@ -265,8 +263,8 @@ func (d *openMetricsDecoder) addMultiSeries() int32 {
 	return i
 }
 
-// takeBound takes the le or quantile label, which is structure, out of the labels of the line and returns its value.
-// Buckets and quantiles must have it, and other samples must not, as there is no place for it.
+// takeBound removes the structural le or quantile label and returns its value. Only buckets and quantiles may have it,
+// and they must.
 func (d *openMetricsDecoder) takeBound(r role) (float64, error) {
 	t := d.b.Families[d.declared].Type
 	if r == bareSample {
@@ -286,15 +284,15 @@ func (d *openMetricsDecoder) takeBound(r role) (float64, error) {
 	d.noteLabels(label, text)
 	bound, err := parseFloat(text)
 	if err != nil || math.IsNaN(bound) {
-		return 0, d.failf(d.lineStart, "the label %q of %s is no number: %s", label, quote(d.name), quote(text))
+		return 0, d.failf(d.lineStart, "the label %q of %s is not a number: %s", label, quote(d.name), quote(text))
 	}
 	return bound, nil
 }
 
-// noteLabels remembers how the labels of the line are written, with the boundary label of that name and value if it has one.
+// noteLabels caches how the line's labels are written, with its boundary label if it has one.
 func (d *openMetricsDecoder) noteLabels(boundary, value string) {
-	d.repeat.note(d.written, boundary, value)
-	d.repeat.known = d.repeat.known && d.data[d.lineStart] != '{'
+	d.cached.note(d.written, boundary, value)
+	d.cached.known = d.cached.known && d.data[d.lineStart] != '{'
 }
 
 func histogramSuffixes(t Type) string {
@@ -304,7 +302,7 @@ func histogramSuffixes(t Type) string {
 	return "_bucket, _count, _sum or _created"
 }
 
-// takeLabel removes a label from those of the line and returns its value.
+// takeLabel removes a label of the line and returns its value.
 func (d *openMetricsDecoder) takeLabel(name string) (value string, ok bool) {
 	labels := d.b.Labels[d.labels:]
 	i := slices.IndexFunc(labels, func(l LabelRef) bool { return d.b.Name(l) == name })
@@ -312,7 +310,7 @@ func (d *openMetricsDecoder) takeLabel(name string) (value string, ok bool) {
 		return "", false
 	}
 	if i < int(d.expected) {
-		d.expected = 0 // The line before was of another family, where that label was an ordinary one.
+		d.expected = 0 // The label was an ordinary one in the previous line.
 	}
 	value = d.b.Value(labels[i])
 	copy(labels[i:], labels[i+1:])
@@ -321,9 +319,9 @@ func (d *openMetricsDecoder) takeLabel(name string) (value string, ok bool) {
 	return value, true
 }
 
-// settleSuffixes notes with the first count or sum of a gauge histogram which suffixes its family has. It cannot have
-// both sorts, since names are never altered.
-func (d *openMetricsDecoder) settleSuffixes(r role) error {
+// setGaugeSuffixes records the suffixes of a gauge histogram at its first count or sum. A family cannot mix both kinds,
+// because names are never altered.
+func (d *openMetricsDecoder) setGaugeSuffixes(r role) error {
 	f := &d.b.Families[d.declared]
 	if f.Type != GaugeHistogram || r == bucketSample {
 		return nil
@@ -333,16 +331,16 @@ func (d *openMetricsDecoder) settleSuffixes(r role) error {
 		return nil
 	}
 	if f.GaugeSuffixes || d.hasCountOrSum(f) {
-		return d.failf(d.lineStart, "%s does not go with the other samples of its family: use _gcount and _gsum", quote(d.name))
+		return d.failf(d.lineStart, "%s does not match the other samples of its family: use _gcount and _gsum", quote(d.name))
 	}
 	f.GaugeSuffixes = true
 	return nil
 }
 
-// hasCountOrSum tells whether any histogram of the family has a count or sum.
+// hasCountOrSum reports whether any histogram of the family has a count or sum.
 func (d *openMetricsDecoder) hasCountOrSum(f *Family) bool {
-	for i := f.First; i != None; i = d.b.Series[i].Next {
-		if h := &d.b.Histograms[d.b.Series[i].Complex]; h.HasCount || h.HasSum {
+	for i := f.First; i != NoIndex; i = d.b.Series[i].Next {
+		if h := &d.b.Histograms[d.b.Series[i].ValueIndex]; h.HasCount || h.HasSum {
 			return true
 		}
 	}
@@ -350,10 +348,10 @@ func (d *openMetricsDecoder) hasCountOrSum(f *Family) bool {
 }
 
 func (d *openMetricsDecoder) storeInSummary(r role, s *Series, bound float64, p point, at int) error {
-	v := &d.b.Summaries[s.Complex]
+	v := &d.b.Summaries[s.ValueIndex]
 	switch {
 	case r == quantileSample:
-		d.b.addQuantile(s.Complex, bound, p.value)
+		d.b.addQuantile(s.ValueIndex, bound, p.value)
 	case r == sumSample && v.HasSum, r == countSample && v.HasCount:
 		return d.failRepeated(s)
 	case r == sumSample:
@@ -361,7 +359,7 @@ func (d *openMetricsDecoder) storeInSummary(r role, s *Series, bound float64, p 
 	default:
 		n, isWhole := wholeNumber(p.value)
 		if !isWhole {
-			return d.failf(at, "the count of a summary is a whole number, not %s", quote(p.token))
+			return d.failf(at, "the count of a summary must be a whole number, not %s", quote(p.token))
 		}
 		v.Count, v.HasCount = n, true
 	}
@@ -369,7 +367,7 @@ func (d *openMetricsDecoder) storeInSummary(r role, s *Series, bound float64, p 
 }
 
 func (d *openMetricsDecoder) storeInHistogram(r role, s *Series, bound float64, p point, at int) error {
-	h := &d.b.Histograms[s.Complex]
+	h := &d.b.Histograms[s.ValueIndex]
 	if r == sumSample {
 		if h.HasSum {
 			return d.failRepeated(s)
@@ -385,9 +383,9 @@ func (d *openMetricsDecoder) storeInHistogram(r role, s *Series, bound float64, 
 	}
 	switch {
 	case !isWhole && !(p.value > 0 && p.value <= math.MaxFloat64):
-		return d.failf(at, "the count of a %s is a number from 0 on, not %s", d.b.Families[d.declared].Type, quote(p.token))
+		return d.failf(at, "the count of a %s must be a number of at least 0, not %s", d.b.Families[d.declared].Type, quote(p.token))
 	case r == bucketSample:
-		u := d.b.addBucket(s.Complex)
+		u := d.b.addBucket(s.ValueIndex)
 		u.UpperBound, u.Count, u.CountFloat, u.Exemplar = bound, n, fraction, p.exemplar
 	case h.HasCount:
 		return d.failRepeated(s)
@@ -397,7 +395,7 @@ func (d *openMetricsDecoder) storeInHistogram(r role, s *Series, bound float64, 
 	return nil
 }
 
-// wholeNumber returns the value as an integer if it is one that 64 bits hold.
+// wholeNumber converts the value to an integer, if it is one of 64 bits.
 func wholeNumber(value float64) (uint64, bool) {
 	if !(value >= 0 && value < 1<<64) || value != math.Trunc(value) {
 		return 0, false
@@ -405,12 +403,12 @@ func wholeNumber(value float64) (uint64, bool) {
 	return uint64(value), true
 }
 
-// failRepeated makes the error for a second count or sum of a series.
+// failRepeated returns the error for a second count or sum of a series.
 func (d *openMetricsDecoder) failRepeated(s *Series) error {
 	return d.failEarlier(d.lineStart, quote(d.name)+" was already given for the series of line %d: a %s has one", s)
 }
 
-// failEarlier makes an error whose text names an earlier line and the type of its series.
+// failEarlier returns an error that names an earlier line and its type.
 func (d *openMetricsDecoder) failEarlier(at int, format string, s *Series) error {
 	return d.failf(at, format, s.Line, d.b.Families[s.family].Type)
 }

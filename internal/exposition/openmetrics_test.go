@@ -14,7 +14,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// acceptedOpenMetrics are bodies with their series, written as openMetricsSeries does.
+// acceptedOpenMetrics are bodies and their content, as written returns it.
 var acceptedOpenMetrics = []struct{ name, body, want string }{
 	{"nothing", "", ""},
 	{"only EOF", "# EOF\n", ""},
@@ -122,7 +122,7 @@ var acceptedOpenMetrics = []struct{ name, body, want string }{
 	{"name of a family before part of another", "# TYPE s summary\n# TYPE s_count gauge\n# TYPE a gauge\ns_count 1\n", "gauge s_count {} 1"},
 }
 
-// refusedOpenMetrics are bodies with the line, column and reason of their refusal.
+// refusedOpenMetrics are bodies and the line, column and reason of their refusal.
 var refusedOpenMetrics = []struct{ name, body, want string }{
 	{"last line without line feed", "a 1\nb 2", `2:4: expected the end of the line, found the end of the body`},
 	{"ends after name", "a", `1:2: expected a space and a value, found the end of the body`},
@@ -159,8 +159,8 @@ var refusedOpenMetrics = []struct{ name, body, want string }{
 	{"label without quotes", "a{x=1} 1\n", `1:5: expected a label value in quotes, found "1} 1"`},
 	{"line feed in label value", "a{x=\"1\n\"} 1\n", `1:7: expected the closing quote of the label value, found the end of the line`},
 	{"label value not UTF-8", "a{x=\"\xff\"} 1\n", `1:5: the label value "\xff" is not valid UTF-8`},
-	{"label twice", "a{x=\"1\",x=\"2\"} 1\n", `1:9: the label name "x" stands twice`},
-	{"label twice after a line with the same names", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",y=\"2\",x=\"3\"} 1\n", `2:15: the label name "x" stands twice`},
+	{"label twice", "a{x=\"1\",x=\"2\"} 1\n", `1:9: the label name "x" occurs twice`},
+	{"label twice after a line with the same names", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",y=\"2\",x=\"3\"} 1\n", `2:15: the label name "x" occurs twice`},
 	{"blank among labels as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\", y=\"2\"} 1\n", `2:9: expected a label name, found " y=\"2\"} 1"`},
 	{"ends among labels as before", "a{x=\"1\",y=\"2\"} 1\na{x=\"1\",", `2:9: expected a label name, found the end of the body`},
 	{"letter after value", "a 12x\n", `1:3: expected a value, found "12x"`},
@@ -176,40 +176,40 @@ var refusedOpenMetrics = []struct{ name, body, want string }{
 	{"value out of range", "a 1e999\n", `1:3: expected a value, found "1e999"`},
 	{"blank after value", "a 1 \n", `1:5: expected a timestamp or an exemplar, found the end of the line`},
 	{"word as timestamp", "a 1 now\n", `1:5: expected a timestamp or an exemplar, found "now"`},
-	{"NaN as timestamp", "a 1 NaN\n", `1:5: the timestamp "NaN" is no time in seconds`},
-	{"timestamp out of range", "a 1 1e17\n", `1:5: the timestamp "1e17" is no time in seconds`},
+	{"NaN as timestamp", "a 1 NaN\n", `1:5: the timestamp "NaN" is not a valid time in seconds`},
+	{"timestamp out of range", "a 1 1e17\n", `1:5: the timestamp "1e17" is not a valid time in seconds`},
 	{"text after timestamp", "a 1 2 3\n", `1:6: expected the end of the line, found " 3"`},
 
 	{"exemplar without labels", "a_total 1 # 5\n", `1:11: expected a timestamp or an exemplar, found "# 5"`},
 	{"exemplar without value", "a_total 1 # {}\n", `1:15: expected a space and the value of the exemplar, found the end of the line`},
 	{"exemplar with a word as timestamp", "a_total 1 # {} 1 now\n", `1:18: expected the timestamp of the exemplar, found "now"`},
-	{"exemplar with infinite timestamp", "a_total 1 # {} 1 Inf\n", `1:18: the timestamp "Inf" is no time in seconds`},
-	{"exemplar out of time", "a_total 1 # {} 1 9223372036.854775808\n", `1:18: the timestamp "9223372036.854775808" is no time in seconds`},
-	{"exemplar with label twice", "a_total 1 # {x=\"1\",x=\"2\"} 1\n", `1:20: the label name "x" stands twice`},
+	{"exemplar with infinite timestamp", "a_total 1 # {} 1 Inf\n", `1:18: the timestamp "Inf" is not a valid time in seconds`},
+	{"exemplar out of time", "a_total 1 # {} 1 9223372036.854775808\n", `1:18: the timestamp "9223372036.854775808" is not a valid time in seconds`},
+	{"exemplar with label twice", "a_total 1 # {x=\"1\",x=\"2\"} 1\n", `1:20: the label name "x" occurs twice`},
 	{"two exemplars", "a_total 1 # {} 1 # {} 2\n", `1:18: expected the timestamp of the exemplar, found "# {} 2"`},
 
 	{"histogram without suffix", "# TYPE h histogram\nh 1\n", `2:1: a sample of the histogram "h" must end in _bucket, _count, _sum or _created`},
 	{"gauge histogram without suffix", "# TYPE h gaugehistogram\nh 1\n", `2:1: a sample of the gaugehistogram "h" must end in _bucket, _gcount or _gsum`},
 	{"bucket without le", "# TYPE h histogram\nh_bucket 1\n", `2:1: "h_bucket" of a histogram has no label "le"`},
 	{"count with le", "# TYPE h histogram\nh_count{le=\"1\"} 1\n", `2:1: "h_count" of a histogram has a label "le"`},
-	{"le is no number", "# TYPE h histogram\nh_bucket{le=\"x\"} 1\n", `2:1: the label "le" of "h_bucket" is no number: "x"`},
-	{"le is NaN", "# TYPE h histogram\nh_bucket{le=\"NaN\"} 1\n", `2:1: the label "le" of "h_bucket" is no number: "NaN"`},
-	{"negative bucket", "# TYPE h histogram\nh_bucket{le=\"1\"} -1\n", `2:18: the count of a histogram is a number from 0 on, not "-1"`},
-	{"NaN count", "# TYPE h histogram\nh_count NaN\n", `2:9: the count of a histogram is a number from 0 on, not "NaN"`},
+	{"le is no number", "# TYPE h histogram\nh_bucket{le=\"x\"} 1\n", `2:1: the label "le" of "h_bucket" is not a number: "x"`},
+	{"le is NaN", "# TYPE h histogram\nh_bucket{le=\"NaN\"} 1\n", `2:1: the label "le" of "h_bucket" is not a number: "NaN"`},
+	{"negative bucket", "# TYPE h histogram\nh_bucket{le=\"1\"} -1\n", `2:18: the count of a histogram must be a number of at least 0, not "-1"`},
+	{"NaN count", "# TYPE h histogram\nh_count NaN\n", `2:9: the count of a histogram must be a number of at least 0, not "NaN"`},
 	{"two sums", "# TYPE h histogram\nh_sum 1\nh_sum 1\n", `3:1: "h_sum" was already given for the series of line 2: a histogram has one`},
 	{"two timestamps", "# TYPE h histogram\nh_sum 1\nh_count 1 5\n", `3:9: the timestamp differs from that in line 2, which has a sample of the same histogram`},
-	{"gauge histogram with both suffixes", "# TYPE h gaugehistogram\nh_gsum 1\nh_count 1\n", `3:1: "h_count" does not go with the other samples of its family: use _gcount and _gsum`},
+	{"gauge histogram with both suffixes", "# TYPE h gaugehistogram\nh_gsum 1\nh_count 1\n", `3:1: "h_count" does not match the other samples of its family: use _gcount and _gsum`},
 	{"summary without quantile", "# TYPE s summary\ns 1\n", `2:1: "s" of a summary has no label "quantile"`},
 	{"sum with quantile", "# TYPE s summary\ns_sum{quantile=\"1\"} 1\n", `2:1: "s_sum" of a summary has a label "quantile"`},
-	{"summary with half a count", "# TYPE s summary\ns_count 1.5\n", `2:9: the count of a summary is a whole number, not "1.5"`},
+	{"summary with half a count", "# TYPE s summary\ns_count 1.5\n", `2:9: the count of a summary must be a whole number, not "1.5"`},
 	{"two counts", "# TYPE s summary\ns_count{a=\"1\",b=\"2\"} 1\ns_count{b=\"2\",a=\"1\"} 1\n", `3:1: "s_count" was already given for the series of line 2: a summary has one`},
-	{"created is no time", "# TYPE a counter\na_total 1\na_created NaN\n", `3:11: the created timestamp "NaN" is no time in seconds`},
-	{"created out of range", "# TYPE a counter\na_total 1\na_created 1844674407370955162\n", `3:11: the created timestamp "1844674407370955162" is no time in seconds`},
+	{"created is no time", "# TYPE a counter\na_total 1\na_created NaN\n", `3:11: the created timestamp "NaN" is not a valid time in seconds`},
+	{"created out of range", "# TYPE a counter\na_total 1\na_created 1844674407370955162\n", `3:11: the created timestamp "1844674407370955162" is not a valid time in seconds`},
 	{"two created", "# TYPE a counter\na_total 1\na_created 5\na_created 6\n", `4:1: "a_created" was already given for a series with these labels`},
 	{"two created before their series", "# TYPE a counter\na_created 5\na_created 6\na_total 1\n", `3:1: "a_created" was already given for a series with these labels`},
 }
 
-// utf8OpenMetrics are bodies with quoted names: their series if these are admitted, and the refusal if not.
+// utf8OpenMetrics are bodies with quoted names, and their content or refusal, by the option.
 var utf8OpenMetrics = []struct{ name, body, want, refusal string }{
 	{"metric name", "{\"my.metric\",a=\"v\"} 1\n", `unknown my.metric {a="v"} 1`, `1:2: the quoted name "my.metric" needs the setting utf8_names: true`},
 	{"name that needs no quotes", "{\"a\"} 1\n", `unknown a {} 1`, `1:2: the quoted name "a" needs the setting utf8_names: true`},
@@ -224,7 +224,7 @@ var utf8OpenMetrics = []struct{ name, body, want, refusal string }{
 	{"histogram with name after le", "# TYPE h histogram\n{le=\"1\",\"h_bucket\",x=\"y\"} 1\n", `histogram h {x="y"} le1:1`, `2:9: the quoted name "h_bucket" needs the setting utf8_names: true`},
 }
 
-// refusedUTF8OpenMetrics are bodies that are refused although quoted names are admitted.
+// refusedUTF8OpenMetrics are bodies that are refused even with quoted names.
 var refusedUTF8OpenMetrics = []struct{ name, body, want string }{
 	{"label name without the quotes of the line before", "a{\"x.y\"=\"1\"} 1\na{x.y=\"1\"} 1\n", `2:4: expected "=" after the label name, found ".y=\"1\"} 1"`},
 	{"metric name without the quotes of the line before", "{\"a.b\",x=\"1\"} 1\na.b{x=\"1\"} 1\n", `2:2: expected a space and a value, found ".b{x=\"1\"} 1"`},
@@ -246,7 +246,7 @@ func TestOpenMetricsAccepted(t *testing.T) {
 			for _, utf8Names := range []bool{false, true} {
 				var b exposition.Batch
 				require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(tt.body), exposition.Options{UTF8Names: utf8Names}))
-				assert.Equal(t, tt.want, openMetricsFamilies(&b))
+				assert.Equal(t, tt.want, written(&b))
 				requireSameNames(t, &b)
 			}
 		})
@@ -272,13 +272,13 @@ func TestOpenMetricsRefused(t *testing.T) {
 	for _, tt := range refusedOpenMetrics {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.want, openMetricsRefusal(t, tt.body, false))
+			assert.Equal(t, tt.want, refusal(t, exposition.OpenMetrics, tt.body, false))
 		})
 	}
 	for _, tt := range refusedUTF8OpenMetrics {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.want, openMetricsRefusal(t, tt.body, true))
+			assert.Equal(t, tt.want, refusal(t, exposition.OpenMetrics, tt.body, true))
 		})
 	}
 }
@@ -290,13 +290,13 @@ func TestOpenMetricsUTF8Names(t *testing.T) {
 			t.Parallel()
 			var b exposition.Batch
 			require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(tt.body), exposition.Options{UTF8Names: true}))
-			assert.Equal(t, tt.want, openMetricsFamilies(&b))
-			assert.Equal(t, tt.refusal, openMetricsRefusal(t, tt.body, false))
+			assert.Equal(t, tt.want, written(&b))
+			assert.Equal(t, tt.refusal, refusal(t, exposition.OpenMetrics, tt.body, false))
 		})
 	}
 }
 
-// TestOpenMetricsLines makes sure that series tell where they were pushed.
+// TestOpenMetricsLines verifies the lines of series.
 func TestOpenMetricsLines(t *testing.T) {
 	t.Parallel()
 	var b exposition.Batch
@@ -306,7 +306,7 @@ func TestOpenMetricsLines(t *testing.T) {
 	assert.Equal(t, []int32{2, 3, 6}, []int32{b.Series[0].Line, b.Series[1].Line, b.Series[2].Line})
 }
 
-// TestOpenMetricsManyLabels makes sure that more labels than are compared one by one are matched in any order, too.
+// TestOpenMetricsManyLabels matches more than fewLabels labels in any order.
 func TestOpenMetricsManyLabels(t *testing.T) {
 	t.Parallel()
 	var labels, reversed []string
@@ -318,21 +318,21 @@ func TestOpenMetricsManyLabels(t *testing.T) {
 	body := "# TYPE h histogram\nh_created{" + other + "} 5\nh_bucket{" + one + ",le=\"1\"} 1\nh_bucket{le=\"2\"," + other + "} 2\nh_sum 3\n"
 	var b exposition.Batch
 	require.NoError(t, b.Decode(exposition.OpenMetrics, []byte(body), exposition.Options{}))
-	assert.Equal(t, "histogram h {"+one+"} le1:1 le2:2 created=5000000000 {} sum=3", openMetricsFamilies(&b))
+	assert.Equal(t, "histogram h {"+one+"} le1:1 le2:2 created=5000000000 {} sum=3", written(&b))
 }
 
-// TestOpenMetricsReuse makes sure that a Batch that has seen a body reads it again without allocation.
+// TestOpenMetricsReuse verifies that a reused Batch reads the same body without allocations.
 func TestOpenMetricsReuse(t *testing.T) {
 	body := openMetricsBody(100)
 	var b exposition.Batch
 	require.NoError(t, b.Decode(exposition.OpenMetrics, body, exposition.Options{UTF8Names: true}))
-	want := openMetricsFamilies(&b)
+	want := written(&b)
 	assert.Zero(t, testing.AllocsPerRun(20, func() {
 		if err := b.Decode(exposition.OpenMetrics, body, exposition.Options{UTF8Names: true}); err != nil {
 			panic(err)
 		}
 	}))
-	assert.Equal(t, want, openMetricsFamilies(&b))
+	assert.Equal(t, want, written(&b))
 }
 
 func BenchmarkOpenMetrics(b *testing.B) {
@@ -347,7 +347,7 @@ func BenchmarkOpenMetrics(b *testing.B) {
 	}
 }
 
-// openMetricsBody is a body with that many counters, histograms and summaries with all that a sample may have.
+// openMetricsBody returns a body with that many counters, histograms and summaries that use all features.
 func openMetricsBody(series int) []byte {
 	var counters, histograms, summaries []byte
 	for i := range series {
@@ -362,57 +362,22 @@ func openMetricsBody(series int) []byte {
 	return append(body, "# EOF\n"...)
 }
 
-// openMetricsRefusal decodes a body that is to be refused and writes the error down.
-func openMetricsRefusal(t *testing.T, body string, utf8Names bool) string {
-	t.Helper()
-	var b exposition.Batch
-	var err *exposition.ParseError
-	require.ErrorAs(t, b.Decode(exposition.OpenMetrics, []byte(body), exposition.Options{UTF8Names: utf8Names}), &err)
-	assert.Equal(t, exposition.OpenMetrics, err.Format)
-	return fmt.Sprintf("%d:%d: %s", err.Line, err.Column, err.Msg)
-}
-
-// openMetricsFamilies writes the families that have series down, with all that OpenMetrics has more than the text format.
-func openMetricsFamilies(b *exposition.Batch) string {
-	var families []string
-	for _, f := range b.Families {
-		if f.First == exposition.None {
-			continue
-		}
-		s := f.Type.String() + " " + f.Name
-		if f.Help != "" {
-			s += fmt.Sprintf(" %q", f.Help)
-		}
-		if f.Unit != "" {
-			s += " [" + f.Unit + "]"
-		}
-		if f.GaugeSuffixes {
-			s += " (g)"
-		}
-		for i := f.First; i != exposition.None; i = b.Series[i].Next {
-			s += " " + openMetricsSeries(b, f.Type, &b.Series[i])
-		}
-		families = append(families, s)
-	}
-	return strings.Join(families, "; ")
-}
-
-func openMetricsSeries(b *exposition.Batch, t exposition.Type, s *exposition.Series) string {
-	text := writtenSeries(b, t, s)
+// writtenExtras describes a series' created timestamp and exemplars, which the text format does not have.
+func writtenExtras(b *exposition.Batch, t exposition.Type, s *exposition.Series) (text string) {
 	if s.CreatedNs != 0 {
 		text += fmt.Sprintf(" created=%d", s.CreatedNs)
 	}
-	text += openMetricsExemplars(b, s.Exemplar)
+	text += writtenExemplars(b, s.Exemplar)
 	if t == exposition.Histogram || t == exposition.GaugeHistogram {
-		for i := b.Histograms[s.Complex].FirstBucket; i != exposition.None; i = b.Buckets[i].Next {
-			text += openMetricsExemplars(b, b.Buckets[i].Exemplar)
+		for i := b.Histograms[s.ValueIndex].FirstBucket; i != exposition.NoIndex; i = b.Buckets[i].Next {
+			text += writtenExemplars(b, b.Buckets[i].Exemplar)
 		}
 	}
 	return text
 }
 
-func openMetricsExemplars(b *exposition.Batch, first int32) (text string) {
-	for i := first; i != exposition.None; i = b.Exemplars[i].Next {
+func writtenExemplars(b *exposition.Batch, first int32) (text string) {
+	for i := first; i != exposition.NoIndex; i = b.Exemplars[i].Next {
 		e := b.Exemplars[i]
 		var labels []string
 		for l := range b.LabelsIn(e.Labels) {

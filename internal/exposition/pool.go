@@ -8,18 +8,16 @@ import (
 	"unsafe"
 )
 
-// maxKeptBytes is the memory beyond which a Batch is left to the garbage collector. A push of 10,000 series with five
-// labels needs about 3 MiB, so all but rare giants are read without allocation, while a giant does not stay resident
-// because of the small pushes that come after it and would reuse its Batch. The pool never has more Batches than were in
-// use at once, and loses those that stay unused for two collections.
+// maxKeptBytes limits the memory of a pooled Batch. 10,000 series with five labels need about 3 MiB. Larger Batches are
+// left to the garbage collector, so that a rare giant push does not stay resident.
 const maxKeptBytes = 8 << 20
 
 var batches = sync.Pool{New: func() any { return new(Batch) }}
 
-// GetBatch returns an empty Batch. Whoever is done with it and with all of its strings gives it back with [PutBatch].
+// GetBatch returns an empty Batch. Return it with [PutBatch] when its strings are no longer used.
 func GetBatch() *Batch { return batches.Get().(*Batch) }
 
-// PutBatch resets the Batch and keeps its memory for another push, unless it has grown beyond what is worth keeping.
+// PutBatch resets the Batch for reuse, unless it is larger than maxKeptBytes.
 func PutBatch(b *Batch) {
 	if b.memory() > maxKeptBytes {
 		return
@@ -28,14 +26,14 @@ func PutBatch(b *Batch) {
 	batches.Put(b)
 }
 
-// Pending is how many labels, parts of native histograms and created timestamps have been read that the Batch does not have
-// yet.
+// Pending returns the numbers of labels, native histogram parts and created timestamps that were read but are not yet in
+// the Batch.
 func (b *Batch) Pending() (labels, natives, created int) {
 	s := &b.scratch.protobuf
 	return len(s.exemplarLabels), len(s.spans) + len(s.deltas) + len(s.counts), len(b.scratch.created)
 }
 
-// memory is the size in bytes of all that the Batch has allocated.
+// memory returns the allocated bytes of the Batch.
 func (b *Batch) memory() uintptr {
 	s := &b.scratch
 	return size(b.Families) + size(b.Series) + size(b.Labels) + size(b.Histograms) + size(b.Buckets) +
@@ -44,7 +42,7 @@ func (b *Batch) memory() uintptr {
 		size(s.created) + s.protobuf.memory()
 }
 
-// size is the size in bytes of a pool's memory, used or not.
+// size returns the allocated bytes of a pool.
 func size[E any](pool []E) uintptr {
 	var element E
 	return uintptr(cap(pool)) * unsafe.Sizeof(element)

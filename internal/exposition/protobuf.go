@@ -8,8 +8,8 @@ import (
 	"math"
 )
 
-// The keys of the fields of io.prometheus.client, message by message: see metrics.proto in prometheus/client_model. Those
-// of the values are in protobuf_value.go.
+// Field keys of io.prometheus.client by message: see metrics.proto in prometheus/client_model. Those of the values are in
+// protobuf_value.go.
 const (
 	familyName   = 1<<3 | wireBytes
 	familyHelp   = 2<<3 | wireBytes
@@ -36,15 +36,15 @@ const (
 	timeNanos   = 2<<3 | wireVarint
 )
 
-// The texts of the errors are those with which a Pushgateway answers.
+// A Pushgateway's error texts.
 const (
 	msgTruncated = "unexpected EOF"
 	msgOverflow  = "proto: variable length integer overflow"
 	msgMalformed = "proto: cannot parse invalid wire-format data"
 )
 
-// metricTypes are the types by their number in the enum MetricType, and valueKeys the field of a Metric that holds the
-// value of a family of that type.
+// metricTypes maps the numbers of the enum MetricType. valueKeys is the field of a Metric that holds a value of that
+// type.
 var (
 	metricTypes = [...]Type{Counter, Gauge, Summary, Untyped, Histogram, GaugeHistogram}
 	valueKeys   = [...]uint64{
@@ -53,12 +53,11 @@ var (
 	}
 )
 
-// decodeProtobuf reads MetricFamily messages, each with its length before it, up to the end of the body, and takes them
-// as Go's protobuf and a Pushgateway do. What proto2 says therefore holds: fields come in any order, the last of a
-// repeated scalar counts, parts of one message are merged, unknown fields are skipped. Strings need not be UTF-8. Two cases differ
-// from a Pushgateway: families of one name (startFamily) and of an unknown type (familyHead).
+// decodeProtobuf reads delimited MetricFamily messages by the rules of proto2: fields in any order, the last of a
+// repeated scalar wins, parts of a message are merged, unknown fields are skipped. Strings may be invalid UTF-8. Two
+// cases differ from a Pushgateway: families of one name (startFamily) and unknown types (familyHead).
 //
-// A byte of body adds at most about 30 bytes to the Batch: an empty Metric, the worst, takes two and becomes a Series.
+// A byte of the body adds at most about 30 bytes to the Batch: an empty Metric of two bytes becomes a Series.
 func decodeProtobuf(b *Batch, body []byte, o Options) error {
 	d := protobufDecoder{b: b, body: body, options: o}
 	defer b.scratch.protobuf.reset()
@@ -74,7 +73,7 @@ func decodeProtobuf(b *Batch, body []byte, o Options) error {
 		if err := d.family(rest[n:end]); err != nil {
 			return err
 		}
-		if err := d.weigh(); err != nil {
+		if err := d.checkMemory(); err != nil {
 			return err
 		}
 		rest = rest[end:]
@@ -88,35 +87,34 @@ type protobufDecoder struct {
 	body    []byte
 	options Options
 
-	metric pendingMetric
-	spare  *protobufDecoder
-	read   int // how many fields that put something into the Batch
+	metric  pendingMetric
+	discard *protobufDecoder
+	read    int // number of fields read into the Batch
 }
 
-// weigh is asked after each field that puts something into the Batch: one metric may be all of a large body.
-func (d *protobufDecoder) weigh() error {
+// checkMemory runs after each field that adds to the Batch, because one metric can fill a large body.
+func (d *protobufDecoder) checkMemory() error {
 	d.read++
-	if d.read%weighEvery != 0 {
+	if d.read%checkMemoryEvery != 0 {
 		return nil
 	}
-	return d.weighNow()
+	return d.checkMemoryNow()
 }
 
-// weighNow is apart, so that the usual case is inlined.
-func (d *protobufDecoder) weighNow() error { return d.options.weigh(d.b, d.read) }
+// checkMemoryNow is separate, so that checkMemory is inlined.
+func (d *protobufDecoder) checkMemoryNow() error { return d.options.checkMemory(d.b, d.read) }
 
-// pendingMetric is what is known of a Metric whose message is being read. Its value may come in several parts, with
-// other fields in between, so what is contiguous in the Batch or takes its meaning from several fields is gathered here
-// or in protobufScratch and handed over by finishMetric.
+// pendingMetric is the Metric being read. Its value may come in parts, between other fields; finishMetric moves these
+// parts into the Batch.
 type pendingMetric struct {
 	series       int32
 	exemplar     pendingExemplar // of a counter
 	created      timestamp
-	lastExemplar int32 // of the series' own
-	hasNative    bool  // then it is the last of Batch.Natives
+	lastExemplar int32 // end of the series' list
+	hasNative    bool  // it is the last of Batch.Natives
 }
 
-// pendingExemplar is an exemplar whose message is being read. Its labels are in protobufScratch.
+// pendingExemplar is the Exemplar being read. Its labels are in protobufScratch.
 type pendingExemplar struct {
 	labels  Range
 	value   float64
@@ -124,9 +122,8 @@ type pendingExemplar struct {
 	present bool
 }
 
-// protobufScratch holds what would not be contiguous in the Batch if it was put there as it comes: the labels of a
-// Metric's exemplars, between the labels of its series, and the negative side of its native histogram, between the
-// positive.
+// protobufScratch holds data that would not be contiguous in the Batch: exemplar labels, which come between series
+// labels, and the negative side of a native histogram.
 type protobufScratch struct {
 	exemplarLabels []LabelRef
 	spans          []Span
@@ -139,23 +136,23 @@ func (s *protobufScratch) reset() {
 	s.spans, s.deltas, s.counts = s.spans[:0], s.deltas[:0], s.counts[:0]
 }
 
-// memory is the size in bytes of all that the scratch has allocated.
+// memory returns the allocated bytes.
 func (s *protobufScratch) memory() uintptr {
 	return size(s.exemplarLabels) + size(s.spans) + size(s.deltas) + size(s.counts)
 }
 
-// fault is the error at a place in the body.
+// fault returns the error at a position in the body.
 func (d *protobufDecoder) fault(at []byte, msg string) error {
 	return &ParseError{Format: Protobuf, Column: d.offset(at) + 1, Msg: msg}
 }
 
-// offset is where a part of the body starts. All end at its capacity, so their capacities tell.
+// offset returns the start of a part of the body. All parts share the body's end of capacity.
 func (d *protobufDecoder) offset(part []byte) int { return cap(d.body) - cap(part) }
 
-// malformed is the error of a message whose next field cannot be read.
+// malformed returns the error for a message with an unreadable field.
 func (d *protobufDecoder) malformed(message []byte) error { return d.fault(message, msgMalformed) }
 
-// family reads a MetricFamily. Its metrics come last because their meaning depends on the type, which may follow them.
+// family reads a MetricFamily in two passes, because the type may follow the metrics.
 func (d *protobufDecoder) family(message []byte) error {
 	head, metrics, err := d.familyHead(message)
 	if err != nil {
@@ -163,13 +160,13 @@ func (d *protobufDecoder) family(message []byte) error {
 	}
 	family := d.startFamily(head, metrics)
 	for len(message) > 0 {
-		key, _, data, n := consumeField(message) // cannot fail: familyHead has read all fields
+		key, _, data, n := consumeField(message) // cannot fail: familyHead read all fields
 		message = message[n:]
 		if key == familyMetric {
 			if err := d.readMetric(family, valueKeys[head.Type], data); err != nil {
 				return err
 			}
-			if err := d.weigh(); err != nil {
+			if err := d.checkMemory(); err != nil {
 				return err
 			}
 		}
@@ -177,10 +174,10 @@ func (d *protobufDecoder) family(message []byte) error {
 	return nil
 }
 
-// familyHead reads all of a MetricFamily but its metrics, and tells whether it has some. A type with an unknown number is refused:
-// a Pushgateway takes it and then exposes nothing any more.
+// familyHead reads the fields of a MetricFamily other than its metrics and reports whether it has metrics. It refuses
+// unknown types: a Pushgateway accepts them and can then no longer expose anything.
 func (d *protobufDecoder) familyHead(message []byte) (head Family, metrics bool, err error) {
-	head = Family{Type: Counter, Named: true, First: None, last: None}
+	head = Family{Type: Counter, Named: true, First: NoIndex, last: NoIndex}
 	whole, number := message, uint32(0)
 	for len(message) > 0 {
 		key, scalar, data, n := consumeField(message)
@@ -208,18 +205,17 @@ func (d *protobufDecoder) familyHead(message []byte) (head Family, metrics bool,
 	return head, metrics, nil
 }
 
-// startFamily finds or makes the family that the metrics of a message belong to. Families of one name and type are one family,
-// described by the first that has a text; and a body of nothing but empty messages is one family. Of different types, one
-// without metrics gives way; otherwise the Batch has both.
+// startFamily returns the family for a message. Messages of one name and type share a family, with the first non-empty
+// text. A family without metrics takes the type of the next message of its name; otherwise a second family is added.
 func (d *protobufDecoder) startFamily(head Family, metrics bool) int32 {
 	i, ok := d.b.family(head.Name)
-	if !ok || d.b.Families[i].Type != head.Type && d.b.Families[i].First != None && metrics {
+	if !ok || d.b.Families[i].Type != head.Type && d.b.Families[i].First != NoIndex && metrics {
 		i = d.b.addFamily(head.Name, head.Type)
 		d.b.Families[i] = head
 		return i
 	}
 	f := &d.b.Families[i]
-	if f.First == None {
+	if f.First == NoIndex {
 		f.Type = head.Type
 	}
 	if f.Help == "" {
@@ -231,11 +227,11 @@ func (d *protobufDecoder) startFamily(head Family, metrics bool) int32 {
 	return i
 }
 
-// readMetric reads a Metric of a family whose values are in the field valueKey.
+// readMetric reads a Metric whose value is in the field valueKey.
 func (d *protobufDecoder) readMetric(family int32, valueKey uint64, message []byte) error {
 	series := d.b.addSeries(family)
 	labels, exemplars := len(d.b.Labels), len(d.b.Exemplars)
-	d.metric = pendingMetric{series: series, lastExemplar: None}
+	d.metric = pendingMetric{series: series, lastExemplar: NoIndex}
 	mismatched := true
 	for len(message) > 0 {
 		key, scalar, data, n := consumeField(message)
@@ -254,7 +250,7 @@ func (d *protobufDecoder) readMetric(family int32, valueKey uint64, message []by
 			mismatched = false
 			err = d.value(key, data)
 		case metricGauge, metricCounter, metricSummary, metricUntyped, metricHistogram:
-			err = d.aside().value(key, data)
+			err = d.discarding().value(key, data)
 		}
 		if err != nil {
 			return err
@@ -266,7 +262,7 @@ func (d *protobufDecoder) readMetric(family int32, valueKey uint64, message []by
 	return nil
 }
 
-// finishMetric hands over what was gathered of the Metric that ends. Its exemplars are those from the given index on.
+// finishMetric moves the pending parts into the Batch. The Metric's exemplars start at the given index.
 func (d *protobufDecoder) finishMetric(exemplars int) {
 	b, scratch := d.b, &d.b.scratch.protobuf
 	if d.metric.exemplar.present {
@@ -286,24 +282,24 @@ func (d *protobufDecoder) finishMetric(exemplars int) {
 	}
 }
 
-// aside is a decoder for values that do not count, since they are not of the family's type: they must be well-formed
-// like all others. It is made for the first such value of a push; clients send none.
-func (d *protobufDecoder) aside() *protobufDecoder {
-	if d.spare == nil {
-		d.spare = &protobufDecoder{b: new(Batch), body: d.body, options: d.options}
+// discarding returns a decoder for values of other types than the family's, which are checked and dropped. It is created
+// on demand, since clients do not send such values.
+func (d *protobufDecoder) discarding() *protobufDecoder {
+	if d.discard == nil {
+		d.discard = &protobufDecoder{b: new(Batch), body: d.body, options: d.options}
 	}
-	b := d.spare.b
+	b := d.discard.b
 	b.Reset()
 	b.body = d.b.body
 	b.scratch.protobuf.reset()
-	b.Series = append(b.Series, Series{Complex: None, Exemplar: None})
-	d.spare.metric = pendingMetric{lastExemplar: None}
-	return d.spare
+	b.Series = append(b.Series, Series{ValueIndex: NoIndex, Exemplar: NoIndex})
+	d.discard.metric = pendingMetric{lastExemplar: NoIndex}
+	return d.discard
 }
 
 // appendLabel reads a LabelPair.
 func (d *protobufDecoder) appendLabel(labels *[]LabelRef, message []byte) error {
-	if err := d.weigh(); err != nil {
+	if err := d.checkMemory(); err != nil {
 		return err
 	}
 	if label, ok := d.usualLabel(message); ok {
@@ -328,7 +324,7 @@ func (d *protobufDecoder) appendLabel(labels *[]LabelRef, message []byte) error 
 	return nil
 }
 
-// usualLabel reads a LabelPair as all clients write it: a name and then a value, both of less than 128 bytes.
+// usualLabel is the fast path for a LabelPair of a name and a value, in this order and each shorter than 128 bytes.
 func (d *protobufDecoder) usualLabel(message []byte) (LabelRef, bool) {
 	if len(message) < 4 || message[0] != labelName || message[1] >= 0x80 {
 		return LabelRef{}, false
@@ -345,7 +341,7 @@ func (d *protobufDecoder) usualLabel(message []byte) (LabelRef, bool) {
 	}, true
 }
 
-// nativeExemplar reads an exemplar of a native histogram into the series' list.
+// nativeExemplar reads an exemplar of a native histogram.
 func (d *protobufDecoder) nativeExemplar(message []byte) error {
 	var e pendingExemplar
 	if err := d.exemplar(&e, message); err != nil {
@@ -355,7 +351,8 @@ func (d *protobufDecoder) nativeExemplar(message []byte) error {
 	return nil
 }
 
-// exemplar reads an Exemplar, or a part of it. Between the parts of one no other is read, so its labels are contiguous.
+// exemplar reads an Exemplar or a part of it. Parts of different exemplars do not interleave, so the labels are
+// contiguous.
 func (d *protobufDecoder) exemplar(e *pendingExemplar, message []byte) error {
 	scratch := &d.b.scratch.protobuf
 	if !e.present {
@@ -384,20 +381,20 @@ func (d *protobufDecoder) exemplar(e *pendingExemplar, message []byte) error {
 	return nil
 }
 
-// addExemplar puts an exemplar into the Batch, its labels still being those in protobufScratch.
+// addExemplar appends an exemplar to the Batch. Its labels are still in protobufScratch.
 func (d *protobufDecoder) addExemplar(e pendingExemplar) int32 {
 	i := int32(len(d.b.Exemplars))
 	ns, ok := e.time.unixNano()
 	d.b.Exemplars = append(d.b.Exemplars, Exemplar{
-		Labels: e.labels, Value: e.value, TimestampNs: ns, HasTimestamp: ok, Next: None,
+		Labels: e.labels, Value: e.value, TimestampNs: ns, HasTimestamp: ok, Next: NoIndex,
 	})
 	return i
 }
 
-// addSeriesExemplar puts an exemplar at the end of the series' list.
+// addSeriesExemplar appends an exemplar to the series' list.
 func (d *protobufDecoder) addSeriesExemplar(e pendingExemplar) {
 	i := d.addExemplar(e)
-	if d.metric.lastExemplar == None {
+	if d.metric.lastExemplar == NoIndex {
 		d.b.Series[d.metric.series].Exemplar = i
 	} else {
 		d.b.Exemplars[d.metric.lastExemplar].Next = i
@@ -412,7 +409,7 @@ type timestamp struct {
 	present bool
 }
 
-// timestamp reads a Timestamp, or a part of it.
+// timestamp reads a Timestamp or a part of it.
 func (d *protobufDecoder) timestamp(t *timestamp, message []byte) error {
 	t.present = true
 	for len(message) > 0 {
@@ -431,9 +428,8 @@ func (d *protobufDecoder) timestamp(t *timestamp, message []byte) error {
 	return nil
 }
 
-// unixNano is the time in nanoseconds since the epoch. A time before the epoch, after 2262 or with nanoseconds that are
-// none is as good as absent: neither int64 nor OTLP's unsigned nanoseconds hold it, and as it only accompanies a value,
-// it is no reason to refuse the push, in a Pushgateway neither.
+// unixNano returns nanoseconds since the epoch. A time that is invalid, before the epoch or after 2262 counts as absent:
+// OTLP cannot represent it, and a Pushgateway accepts the push too.
 func (t timestamp) unixNano() (ns int64, ok bool) {
 	const maxSeconds = math.MaxInt64/1_000_000_000 - 1
 	if !t.present || t.seconds < 0 || t.seconds > maxSeconds || t.nanos < 0 || t.nanos > 999_999_999 {

@@ -14,8 +14,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// FuzzProtobuf compares the decoder with Go's protobuf library: the same bodies accepted, with the same content, and the
-// same refused, with the same text. Batch and buffer are recycled, so that leftovers of one push would show in the next.
+// FuzzProtobuf compares the decoder with Go's protobuf library: same refusals with the same messages, same content. Batch
+// and buffer are reused, so that leaks between pushes show.
 func FuzzProtobuf(f *testing.F) {
 	for _, tt := range protobufAccepted {
 		f.Add(tt.body)
@@ -43,7 +43,7 @@ func FuzzProtobuf(f *testing.F) {
 	})
 }
 
-// manyGroups tells whether there are so many group starts that they may nest deeper than the decoder allows.
+// manyGroups reports whether groups may nest deeper than the decoder allows.
 func manyGroups(body []byte) bool {
 	starts := 0
 	for _, c := range body {
@@ -54,7 +54,7 @@ func manyGroups(body []byte) bool {
 	return starts > 100
 }
 
-// batchSize is how many bytes the contents of the Batch take.
+// batchSize returns the size in bytes of the Batch's contents.
 func batchSize(b *exposition.Batch) int {
 	return size(b.Families) + size(b.Series) + size(b.Labels) + size(b.Histograms) + size(b.Buckets) + size(b.Natives) +
 		size(b.Spans) + size(b.Deltas) + size(b.Counts) + size(b.Summaries) + size(b.Quantiles) + size(b.Exemplars)
@@ -65,7 +65,7 @@ func size[E any](pool []E) int {
 	return len(pool) * int(unsafe.Sizeof(e))
 }
 
-// gathered is a push of client_golang with one metric of each type.
+// gathered returns a client_golang push with a metric of each type.
 func gathered(f *testing.F) []byte {
 	registry := prometheus.NewRegistry()
 	counter := prometheus.NewCounter(prometheus.CounterOpts{Name: "c_total", Help: "help", ConstLabels: prometheus.Labels{"a": "b", "c": "d"}})

@@ -22,8 +22,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// referenceDecode does what a Pushgateway does with a protobuf body, which is to unmarshal message by message. But families of one
-// name and type are one family, and a family of an unknown type is refused.
+// referenceDecode unmarshals message by message, as a Pushgateway does. Unlike a Pushgateway, it merges families of one
+// name and type and refuses unknown types.
 func referenceDecode(body []byte) ([]*dto.MetricFamily, error) {
 	var families []*dto.MetricFamily
 	reader := bytes.NewReader(body)
@@ -31,7 +31,7 @@ func referenceDecode(body []byte) ([]*dto.MetricFamily, error) {
 		rest := body[len(body)-reader.Len():]
 		size, n := protowire.ConsumeVarint(rest)
 		if n > 0 && size > uint64(len(rest)-n) {
-			return nil, io.ErrUnexpectedEOF // where the reference would first allocate that much
+			return nil, io.ErrUnexpectedEOF // the reference would allocate the size first
 		}
 		if err := unknownType(rest, n, size); err != nil {
 			return nil, err
@@ -48,7 +48,7 @@ func referenceDecode(body []byte) ([]*dto.MetricFamily, error) {
 	}
 }
 
-// unknownType refuses a message of the given size behind a length of n bytes whose last type is not one of the enum's.
+// unknownType refuses a message whose last type is not in the enum. size is its length, after n bytes of length.
 func unknownType(body []byte, n int, size uint64) error {
 	if n <= 0 {
 		return nil
@@ -74,7 +74,7 @@ func unknownType(body []byte, n int, size uint64) error {
 	return nil
 }
 
-// addReference adds the metrics of a family to those of the family of its name and type, if there is one.
+// addReference merges a family into that of its name and type, if any.
 func addReference(families []*dto.MetricFamily, family *dto.MetricFamily) []*dto.MetricFamily {
 	for _, f := range slices.Backward(families) {
 		if f.GetName() != family.GetName() {
@@ -98,7 +98,7 @@ func addReference(families []*dto.MetricFamily, family *dto.MetricFamily) []*dto
 	return append(families, family)
 }
 
-// dumpReference writes families in the form of dumpBatch.
+// dumpReference writes families as dumpBatch does.
 func dumpReference(families []*dto.MetricFamily) string {
 	var lines []string
 	for _, family := range families {
@@ -201,7 +201,7 @@ func dumpCreated(t *timestamppb.Timestamp) string {
 	return ""
 }
 
-// nanoseconds is t if int64 nanoseconds since the epoch can tell it, but for the last second or so.
+// nanoseconds converts t if it fits int64 nanoseconds, except for about the last second.
 func nanoseconds(t *timestamppb.Timestamp) (int64, bool) {
 	last := time.Unix(math.MaxInt64/int64(time.Second), 0)
 	if !t.IsValid() || t.AsTime().Before(time.Unix(0, 0)) || !t.AsTime().Before(last) {
@@ -210,15 +210,15 @@ func nanoseconds(t *timestamppb.Timestamp) (int64, bool) {
 	return t.AsTime().UnixNano(), true
 }
 
-// dumpBatch writes the families that have series, sorted, each with one line per series.
+// dumpBatch writes the families that have series, sorted, with one line per series.
 func dumpBatch(b *exposition.Batch) string {
 	var lines []string
 	for _, f := range b.Families {
-		if f.First == exposition.None {
+		if f.First == exposition.NoIndex {
 			continue
 		}
 		text := fmt.Sprintf("%s %q help=%q unit=%q", f.Type, f.Name, f.Help, f.Unit)
-		for i := f.First; i != exposition.None; i = b.Series[i].Next {
+		for i := f.First; i != exposition.NoIndex; i = b.Series[i].Next {
 			text += "\n  " + dumpSeries(b, f.Type, b.Series[i])
 		}
 		lines = append(lines, text)
@@ -239,9 +239,9 @@ func dumpSeries(b *exposition.Batch, kind exposition.Type, s exposition.Series) 
 	case s.Mismatched:
 		text += " mismatched"
 	case kind == exposition.Summary:
-		text += dumpSummaryValue(b, b.Summaries[s.Complex])
+		text += dumpSummaryValue(b, b.Summaries[s.ValueIndex])
 	case kind == exposition.Histogram || kind == exposition.GaugeHistogram:
-		text += dumpHistogramValue(b, b.Histograms[s.Complex])
+		text += dumpHistogramValue(b, b.Histograms[s.ValueIndex])
 	default:
 		text += " " + float(s.Value)
 	}
@@ -250,7 +250,7 @@ func dumpSeries(b *exposition.Batch, kind exposition.Type, s exposition.Series) 
 
 func dumpSummaryValue(b *exposition.Batch, s exposition.SummaryValue) string {
 	text := count(s.HasCount, s.Count, 0) + sum(s.HasSum, s.Sum)
-	for i := s.FirstQuantile; i != exposition.None; i = b.Quantiles[i].Next {
+	for i := s.FirstQuantile; i != exposition.NoIndex; i = b.Quantiles[i].Next {
 		text += fmt.Sprintf(" q(%s)=%s", float(b.Quantiles[i].Quantile), float(b.Quantiles[i].Value))
 	}
 	return text
@@ -258,12 +258,12 @@ func dumpSummaryValue(b *exposition.Batch, s exposition.SummaryValue) string {
 
 func dumpHistogramValue(b *exposition.Batch, h exposition.HistogramValue) string {
 	text := count(h.HasCount, h.Count, h.CountFloat) + sum(h.HasSum, h.Sum)
-	for i := h.FirstBucket; i != exposition.None; i = b.Buckets[i].Next {
+	for i := h.FirstBucket; i != exposition.NoIndex; i = b.Buckets[i].Next {
 		bucket := b.Buckets[i]
 		text += fmt.Sprintf(" le(%s)%s%s", float(bucket.UpperBound), count(true, bucket.Count, bucket.CountFloat),
 			dumpExemplars(b, bucket.Exemplar))
 	}
-	if h.Native == exposition.None {
+	if h.Native == exposition.NoIndex {
 		return text
 	}
 	n := b.Natives[h.Native]
@@ -273,7 +273,7 @@ func dumpHistogramValue(b *exposition.Batch, h exposition.HistogramValue) string
 }
 
 func dumpExemplars(b *exposition.Batch, first int32) (text string) {
-	for i := first; i != exposition.None; i = b.Exemplars[i].Next {
+	for i := first; i != exposition.NoIndex; i = b.Exemplars[i].Next {
 		e := b.Exemplars[i]
 		text += " # " + dumpLabels(slices.Collect(b.LabelsIn(e.Labels))) + " " + float(e.Value)
 		if e.HasTimestamp {
@@ -306,7 +306,8 @@ func dumpSide(spans []exposition.Span, deltas []int64, counts []float64) (text s
 	return text
 }
 
-// native is empty for a native part without content, which an empty packed field makes here and not in the reference.
+// native returns "" for an empty native part, which an empty packed field creates in the decoder but not in the
+// reference.
 func native(schema int32, threshold float64, zero uint64, zeroFloat float64, positive, negative string) string {
 	if schema == 0 && math.Float64bits(threshold) == 0 && zero == 0 && math.Float64bits(zeroFloat) == 0 &&
 		positive == "" && negative == "" {
@@ -334,7 +335,7 @@ func sum(present bool, v float64) string {
 	return " sum=" + float(v)
 }
 
-// float spells v, a NaN by its bits because it matters which one it is.
+// float formats v, and a NaN by its bits.
 func float(v float64) string {
 	if math.IsNaN(v) {
 		return fmt.Sprintf("NaN(%x)", math.Float64bits(v))

@@ -23,7 +23,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// Fields by hand, for what no encoder writes.
+// Manual encoding of fields that no encoder writes.
 
 func tag(number protowire.Number, wireType protowire.Type) []byte {
 	return protowire.AppendTag(nil, number, wireType)
@@ -43,7 +43,7 @@ func text(number protowire.Number, v string) []byte {
 	return protowire.AppendString(tag(number, protowire.BytesType), v)
 }
 
-// message is a field that holds a message, or a packed field.
+// message encodes a message field or a packed field.
 func message(number protowire.Number, fields ...[]byte) []byte {
 	return protowire.AppendBytes(tag(number, protowire.BytesType), slices.Concat(fields...))
 }
@@ -52,12 +52,12 @@ func group(number protowire.Number, fields ...[]byte) []byte {
 	return slices.Concat(tag(number, protowire.StartGroupType), slices.Concat(fields...), tag(number, protowire.EndGroupType))
 }
 
-// family is a delimited MetricFamily.
+// family encodes a delimited MetricFamily.
 func family(fields ...[]byte) []byte { return protowire.AppendBytes(nil, slices.Concat(fields...)) }
 
 func label(name, value string) []byte { return message(1, text(1, name), text(2, value)) }
 
-// one is a counter's Metric with value 1.
+// one encodes a counter's Metric with value 1.
 func one(fields ...[]byte) []byte {
 	return message(4, slices.Concat(fields...), message(3, double(1, 1)))
 }
@@ -66,7 +66,7 @@ func histogramOf(fields ...[]byte) []byte {
 	return family(text(1, "h"), varint(3, 4), message(4, message(7, fields...)))
 }
 
-// delimited is what client_golang pushes.
+// delimited encodes families as client_golang pushes them.
 func delimited(families ...*dto.MetricFamily) []byte {
 	var body bytes.Buffer
 	for _, f := range families {
@@ -174,7 +174,7 @@ var protobufAccepted = []struct {
 
 func TestProtobufAccepted(t *testing.T) {
 	t.Parallel()
-	var b exposition.Batch // shared, so that one push could disturb the next
+	var b exposition.Batch // shared, so that leaks between pushes show
 	for _, tt := range protobufAccepted {
 		t.Run(tt.name, func(t *testing.T) {
 			require.NoError(t, b.Decode(exposition.Protobuf, tt.body, exposition.Options{}))
@@ -286,10 +286,10 @@ func TestProtobufRefusedIsReference(t *testing.T) {
 	}
 }
 
-// plainSpaces is the text of the error without the non-breaking space that the protobuf library writes in some builds.
+// plainSpaces returns the error without the non-breaking space of some builds of the protobuf library.
 func plainSpaces(err error) string { return strings.ReplaceAll(err.Error(), "\u00a0", " ") }
 
-// Go's protobuf takes groups nested 10000 deep, which is not worth its stack.
+// Go's protobuf accepts 10000 nested groups, which would need too much stack.
 func TestProtobufGroupsTooDeep(t *testing.T) {
 	t.Parallel()
 	var b exposition.Batch
@@ -314,7 +314,7 @@ func TestProtobufNativePart(t *testing.T) {
 		field []byte
 		want  int32
 	}{
-		"none":            {double(2, 1), exposition.None},
+		"none":            {double(2, 1), exposition.NoIndex},
 		"schema":          {sint(5, 0), 0},
 		"zero threshold":  {double(6, 0), 0},
 		"zero count":      {varint(7, 0), 0},
@@ -325,8 +325,8 @@ func TestProtobufNativePart(t *testing.T) {
 		"positive span":   {message(12), 0},
 		"positive delta":  {sint(13, 0), 0},
 		"positive count":  {double(14, 0), 0},
-		"exemplar only":   {message(16), exposition.None},
-		"other wire type": {text(5, "x"), exposition.None},
+		"exemplar only":   {message(16), exposition.NoIndex},
+		"other wire type": {text(5, "x"), exposition.NoIndex},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -338,7 +338,7 @@ func TestProtobufNativePart(t *testing.T) {
 	}
 }
 
-// thousandCounters is a body of 1000 counters with five labels each.
+// thousandCounters returns a body of 1000 counters with five labels each.
 func thousandCounters() []byte {
 	c := of("requests_total", dto.MetricType_COUNTER)
 	for i := range 1000 {
@@ -376,7 +376,7 @@ func BenchmarkProtobuf(b *testing.B) {
 	}
 }
 
-// BenchmarkProtobufReference is what a Pushgateway does with the same body.
+// BenchmarkProtobufReference decodes the same body as a Pushgateway does.
 func BenchmarkProtobufReference(b *testing.B) {
 	body := thousandCounters()
 	b.SetBytes(int64(len(body)))

@@ -5,8 +5,7 @@ package exposition
 
 import "math"
 
-// The keys of the fields of io.prometheus.client's values, message by message. A repeated number has two keys, since it
-// may come packed.
+// Field keys of io.prometheus.client's values by message. A repeated number has a second key for the packed form.
 const (
 	numberValue = 1<<3 | wireFixed64 // of Counter, Gauge and Untyped
 
@@ -25,7 +24,7 @@ const (
 	histogramCreated    = 15<<3 | wireBytes
 	histogramExemplar   = 16<<3 | wireBytes
 
-	nativeSchema               = 5<<3 | wireVarint // from here on still fields of Histogram
+	nativeSchema               = 5<<3 | wireVarint // more fields of Histogram
 	nativeZeroThreshold        = 6<<3 | wireFixed64
 	nativeZeroCount            = 7<<3 | wireVarint
 	nativeZeroCountFloat       = 8<<3 | wireFixed64
@@ -52,7 +51,7 @@ const (
 	quantileValue    = 2<<3 | wireFixed64
 )
 
-// value reads the value of a Metric, or a part of it.
+// value reads the value of a Metric or a part of it.
 func (d *protobufDecoder) value(key uint64, data []byte) error {
 	switch key {
 	case metricCounter:
@@ -61,7 +60,7 @@ func (d *protobufDecoder) value(key uint64, data []byte) error {
 		return d.summary(data)
 	case metricHistogram:
 		return d.histogram(data)
-	default: // Gauge and Untyped look the same
+	default: // Gauge and Untyped have the same field.
 		return d.number(data)
 	}
 }
@@ -104,8 +103,8 @@ func (d *protobufDecoder) counter(message []byte) error {
 }
 
 func (d *protobufDecoder) summary(message []byte) error {
-	i := d.b.Series[d.metric.series].Complex
-	if i == None {
+	i := d.b.Series[d.metric.series].ValueIndex
+	if i == NoIndex {
 		i = d.b.addSummary(d.metric.series)
 	}
 	for len(message) > 0 {
@@ -149,12 +148,12 @@ func (d *protobufDecoder) quantile(summary int32, message []byte) error {
 		}
 	}
 	d.b.addQuantile(summary, quantile, value)
-	return d.weigh()
+	return d.checkMemory()
 }
 
 func (d *protobufDecoder) histogram(message []byte) error {
-	i := d.b.Series[d.metric.series].Complex
-	if i == None {
+	i := d.b.Series[d.metric.series].ValueIndex
+	if i == NoIndex {
 		i = d.b.addHistogram(d.metric.series)
 	}
 	for len(message) > 0 {
@@ -213,11 +212,11 @@ func (d *protobufDecoder) bucket(histogram int32, message []byte) error {
 	if exemplar.present {
 		bucket.Exemplar = d.addExemplar(exemplar)
 	}
-	return d.weigh()
+	return d.checkMemory()
 }
 
-// nativeField reads a field of the native part of a histogram, and returns what is left of the message after it. Any such
-// field makes the histogram have one; whether it is a native histogram is not for the decoder to say.
+// nativeField reads a field of the native part of a histogram and returns the rest of the message. The decoder does not
+// judge whether the part is a native histogram.
 func (d *protobufDecoder) nativeField(
 	h *HistogramValue, key, scalar uint64, data, message []byte,
 ) (rest []byte, err error) {
@@ -259,10 +258,10 @@ func (d *protobufDecoder) nativeField(
 	return message, err
 }
 
-// native is the native part of the histogram. If there is none yet, it begins where the pools end.
+// native returns the native part of the histogram and creates it if needed.
 func (d *protobufDecoder) native(h *HistogramValue) *NativeBuckets {
 	b := d.b
-	if h.Native == None {
+	if h.Native == NoIndex {
 		h.Native = int32(len(b.Natives))
 		b.Natives = append(b.Natives, NativeBuckets{
 			PositiveSpans:  Range{Start: int32(len(b.Spans))},
@@ -289,14 +288,14 @@ func (d *protobufDecoder) appendSpan(spans []Span, message []byte) ([]Span, erro
 			span.Length = uint32(scalar)
 		}
 	}
-	return append(spans, span), d.weigh()
+	return append(spans, span), d.checkMemory()
 }
 
-// appendDeltas appends a delta that was read, and those that follow it under the same key: clients write one to a field,
-// all in a row. It returns what is left of the message, and leaves a delta of more than two bytes to be read as any field.
+// appendDeltas appends a delta and those that directly follow it under the same key: clients write one field for each
+// delta. It returns the rest of the message. Deltas of more than two bytes are left to consumeField.
 func (d *protobufDecoder) appendDeltas(deltas *[]int64, key, scalar uint64, message []byte) (rest []byte, err error) {
 	*deltas = append(*deltas, zigZag(scalar))
-	err = d.weigh()
+	err = d.checkMemory()
 	pos := 0
 	for err == nil && pos < len(message) && uint64(message[pos]) == key {
 		delta, n := consumeShortVarint(message[pos+1:])
@@ -305,12 +304,12 @@ func (d *protobufDecoder) appendDeltas(deltas *[]int64, key, scalar uint64, mess
 		}
 		*deltas = append(*deltas, zigZag(delta))
 		pos += 1 + n
-		err = d.weigh()
+		err = d.checkMemory()
 	}
 	return message[pos:], err
 }
 
-// appendPackedDeltas appends all deltas of a packed field: a byte of body can become a delta of eight.
+// appendPackedDeltas appends all deltas of a packed field. A byte of the body can become a delta of eight bytes.
 func (d *protobufDecoder) appendPackedDeltas(deltas *[]int64, packed []byte) error {
 	for len(packed) > 0 {
 		delta, n := consumeVarint(packed)
@@ -318,18 +317,18 @@ func (d *protobufDecoder) appendPackedDeltas(deltas *[]int64, packed []byte) err
 			return d.malformed(packed)
 		}
 		*deltas, packed = append(*deltas, zigZag(delta)), packed[n:]
-		if err := d.weigh(); err != nil {
+		if err := d.checkMemory(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// appendCounts appends one count, or all of a packed field.
+// appendCounts appends one count or all counts of a packed field.
 func (d *protobufDecoder) appendCounts(counts *[]float64, key, scalar uint64, data []byte) error {
 	if key&7 == wireFixed64 {
 		*counts = append(*counts, math.Float64frombits(scalar))
-		return d.weigh()
+		return d.checkMemory()
 	}
 	for packed := data; len(packed) > 0; {
 		count, n := consumeFixed64(packed)
@@ -337,14 +336,14 @@ func (d *protobufDecoder) appendCounts(counts *[]float64, key, scalar uint64, da
 			return d.malformed(packed)
 		}
 		*counts, packed = append(*counts, math.Float64frombits(count)), packed[n:]
-		if err := d.weigh(); err != nil {
+		if err := d.checkMemory(); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-// finishNative ends the positive side of the native histogram read last and puts the negative side after it.
+// finishNative completes the positive side of the last native histogram and appends the negative side.
 func (d *protobufDecoder) finishNative() {
 	b, negative := d.b, &d.b.scratch.protobuf
 	n := &b.Natives[len(b.Natives)-1]
@@ -357,7 +356,7 @@ func (d *protobufDecoder) finishNative() {
 	negative.reset()
 }
 
-// appendRange appends part to the pool and returns its place there.
+// appendRange appends part to the pool and returns its range.
 func appendRange[E any](pool, part []E) ([]E, Range) {
 	start := int32(len(pool))
 	pool = append(pool, part...)

@@ -11,11 +11,11 @@ import (
 	"unicode/utf8"
 )
 
-// What a byte may be in a name. A byte of class 0 ends every unquoted name.
+// Classes of bytes in names. A byte of class 0 ends an unquoted name.
 const (
 	letter = 1 << iota // letters and the underscore
-	digit              // may not come first
-	colon              // in metric names only
+	digit              // not as the first byte
+	colon              // metric names only
 )
 
 // nameClass maps a byte to its class.
@@ -76,7 +76,7 @@ func skipBlanks(data []byte, pos int) int {
 	return pos
 }
 
-// tokenEnd returns the position of the first space, tab or line feed from pos on, or len(data).
+// tokenEnd returns the position of the next space, tab or line feed, or len(data).
 func tokenEnd(data []byte, pos int) int {
 	for pos < len(data) && data[pos] != ' ' && data[pos] != '\t' && data[pos] != '\n' {
 		pos++
@@ -84,7 +84,7 @@ func tokenEnd(data []byte, pos int) int {
 	return pos
 }
 
-// lineEnd returns the position of the first line feed from pos on, or len(data).
+// lineEnd returns the position of the next line feed, or len(data).
 func lineEnd(data []byte, pos int) int {
 	if i := bytes.IndexByte(data[pos:], '\n'); i >= 0 {
 		return pos + i
@@ -92,7 +92,7 @@ func lineEnd(data []byte, pos int) int {
 	return len(data)
 }
 
-// plainText marks the bytes that stand for themselves in a quoted text and are ASCII.
+// plainText marks ASCII bytes that need no escape in a quoted text.
 var plainText = func() (plain [256]bool) {
 	for c := range utf8.RuneSelf {
 		plain[c] = c != '"' && c != '\\' && c != '\n'
@@ -100,7 +100,7 @@ var plainText = func() (plain [256]bool) {
 	return plain
 }()
 
-// plainEnd returns where the run of ASCII bytes at pos that stand for themselves in a quoted text ends.
+// plainEnd returns the end of the run of plainText bytes at pos.
 func plainEnd(data []byte, pos int) int {
 	for pos < len(data) && plainText[data[pos]] {
 		pos++
@@ -108,19 +108,19 @@ func plainEnd(data []byte, pos int) int {
 	return pos
 }
 
-// fault is what ended a text early.
+// fault says why a text ended early.
 type fault uint8
 
 const (
 	noFault      fault = iota
-	endFault           // the body ends within the text
-	newlineFault       // a quoted text contains a line feed
-	escapeFault        // a backslash stands before a byte that needs none
+	endFault           // end of the body
+	newlineFault       // line feed in a quoted text
+	escapeFault        // backslash before a byte that needs none
 )
 
-// quoted reads a quoted text whose first byte, after the opening quote, is at pos. It returns the text and the position
-// after the closing quote. On a fault these are the text before it and the position of the byte at fault, which is that
-// after the backslash for an escape. Where escapes are not strict, an unknown one stands for itself.
+// quoted reads a quoted text from after its opening quote and returns the position after the closing quote. On a fault it
+// returns the text so far and the position of the invalid byte, which for an escape is the byte after the backslash.
+// Without strict, an unknown escape stands for itself.
 func (b *Batch) quoted(data []byte, pos int, strict bool) (string, int, fault) {
 	for i := pos; i < len(data); i++ {
 		switch data[i] {
@@ -139,8 +139,7 @@ func (b *Batch) quoted(data []byte, pos int, strict bool) (string, int, fault) {
 	return view(data[pos:]), len(data), endFault
 }
 
-// restOfLine reads the text from pos to the end of its line, escapes resolved, and returns it with the position of the
-// line feed. Faults are as for quoted.
+// restOfLine reads an escaped text up to the line feed and returns its position. Faults are as in quoted.
 func (b *Batch) restOfLine(data []byte, pos int, strict bool) (string, int, fault) {
 	end := lineEnd(data, pos)
 	if bytes.IndexByte(data[pos:end], '\\') >= 0 {
@@ -152,7 +151,7 @@ func (b *Batch) restOfLine(data []byte, pos int, strict bool) (string, int, faul
 	return view(data[pos:end]), end, noFault
 }
 
-// unescape copies the text from pos up to the closing byte into memory of the Batch, resolving \\, \" and \n.
+// unescape copies the text up to the closing byte into the Batch's memory and resolves \\, \" and \n.
 func (b *Batch) unescape(data []byte, pos int, closing byte, strict bool) (string, int, fault) {
 	text := b.scratch.reserve(escapedLen(data[pos:], closing))
 	result := func(end int, f fault) (string, int, fault) {
@@ -188,8 +187,7 @@ func (b *Batch) unescape(data []byte, pos int, closing byte, strict bool) (strin
 	return result(pos, endFault)
 }
 
-// escapedLen is the length of an escaped text that goes up to the closing byte or the end of its line. No text is longer
-// when resolved.
+// escapedLen returns the length of an escaped text up to the closing byte or line end. Resolving never lengthens a text.
 func escapedLen(data []byte, closing byte) int {
 	for i := 0; i < len(data); i++ {
 		switch data[i] {
@@ -204,8 +202,8 @@ func escapedLen(data []byte, closing byte) int {
 
 var errFloat = errors.New("not a decimal number")
 
-// parseFloat reads a float as Go spells them, less hexadecimal and underscored ones, as both text formats do. A number
-// beyond the range of a float64 is an error.
+// parseFloat reads a float in Go's syntax without hexadecimal and underscores, as both text formats do. A number beyond
+// the range of a float64 is an error.
 func parseFloat(token string) (float64, error) {
 	if v, end := readDecimal(viewBytes(token), 0); end == len(token) && end > 0 {
 		return v, nil
@@ -213,7 +211,7 @@ func parseFloat(token string) (float64, error) {
 	return parseOther(token)
 }
 
-// parseOther is parseFloat for what readDecimal does not read.
+// parseOther is parseFloat for numbers that readDecimal does not support.
 func parseOther(token string) (float64, error) {
 	if token == "+Inf" { // the last bucket of every histogram
 		return math.Inf(1), nil
@@ -226,15 +224,15 @@ func parseOther(token string) (float64, error) {
 	return strconv.ParseFloat(token, 64)
 }
 
-// exactDigits is the number of decimal digits that a float64 always holds exactly.
+// exactDigits is the number of decimal digits that a float64 always represents exactly.
 const exactDigits = 15
 
-// powersOfTen are those that readDecimal divides by. All are exact.
+// powersOfTen are readDecimal's divisors, all exact.
 var powersOfTen = [exactDigits + 1]float64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15}
 
-// readDecimal reads the likes of 12 and -0.25 at pos: up to 15 digits, of which some may follow a point. Such a number is
-// the quotient of two integers that a float64 holds exactly, so that one division rounds it correctly. It returns where the
-// number ends, which is at pos if there is none or a longer one. What follows may make it another number.
+// readDecimal reads a number such as 12 or -0.25 with at most 15 digits. Such a number is the quotient of two exact
+// integers, so one division rounds correctly. It returns the end, or pos for other numbers. The caller checks the byte
+// after the end.
 func readDecimal(data []byte, pos int) (v float64, end int) {
 	first, sign := pos, 1.0
 	if pos < len(data) && data[pos] == '-' {
@@ -258,8 +256,7 @@ func readDecimal(data []byte, pos int) (v float64, end int) {
 	return v, end
 }
 
-// readDigits appends the decimal digits from pos on to a number, and returns it with the position after them. The number
-// is of no use if there are more than fit.
+// readDigits appends decimal digits to a number. The result is invalid after an overflow.
 func readDigits(number int64, data []byte, pos int) (result int64, end int) {
 	for pos < len(data) && data[pos]-'0' <= 9 {
 		number = number*10 + int64(data[pos]-'0')

@@ -9,13 +9,12 @@ import (
 	"strings"
 )
 
-// textDecoder reads the text format as expfmt's TextParser (prometheus/common v0.73.1) does: it takes and refuses the
-// same bodies with the same message for the same line, so what looks odd here is so there. Where several rules are
-// broken, the order in which they are checked decides which one is named.
+// textDecoder accepts and refuses the same bodies as expfmt's TextParser (prometheus/common v0.73.1), with the same
+// message and line. Unusual rules and the order of checks are expfmt's.
 //
-// One thing differs. After a line of another family, expfmt mixes a line such as {"h_bucket",le="1"} 2 up with the last
-// histogram or summary line before it, or panics if there was none. Here its labels and its value are its own. (Labels
-// that stand before the name are still judged, as in expfmt, by the family that was named last.)
+// One case differs. After a line of another family, expfmt assigns a line such as {"h_bucket",le="1"} 2 to the last
+// histogram or summary line, or panics if there is none. This decoder keeps the line's own labels and value. As in
+// expfmt, labels before the name are judged by the previously named family.
 type textDecoder struct {
 	b         *Batch
 	data      []byte
@@ -23,47 +22,47 @@ type textDecoder struct {
 	utf8Names bool
 
 	line      int // 1-based
-	lineStart int // its position
+	lineStart int // its offset
 
-	// The family that was named last, by a sample or in a comment.
-	name     string // as it was written there
-	bareName string // the same if it was written without quotes, else empty
-	family   int32  // None before the first
-	part     part   // what the samples of that name are in the family
-	boundary string // the label that is structure there: "le", "quantile" or none
+	// The family of the last sample or comment.
+	name     string // as written
+	bareName string // the name if unquoted, else empty
+	family   int32  // NoIndex before the first
+	part     part   // role of the name in the family
+	boundary string // structural label: "le", "quantile" or empty
 
-	labels    int32   // where the labels of the current line start
-	bound     float64 // value of its boundary label; NaN without
-	bare      bool    // no label name of it has a quoted part
-	before    Range   // the labels of the line before if that was true there: the names to expect
-	expected  int32   // number of labels that were read as expected
-	lastMulti int32   // the histogram or summary series read last; None before the first
-	repeat    repeat  // of lastMulti
+	labels    int32      // index of the line's first label
+	bound     float64    // value of the boundary label, or NaN
+	bare      bool       // no label name has a quoted part
+	before    Range      // labels of the previous line if its bare was true: the expected names
+	expected  int32      // number of labels read by readExpected
+	lastMulti int32      // the last histogram or summary series, or NoIndex
+	cached    labelCache // labels of lastMulti
 
-	boundaries int    // number of boundary labels of the current line
-	boundText  string // value of the last one of them, as it was written
+	boundaries int    // number of boundary labels in the line
+	boundText  string // value of the last boundary label, as written
 }
 
-// part is what the samples of one name are in their family.
+// part is the role of a sample name in its family.
 type part uint8
 
 const (
-	whole part = iota // everything but the following
+	whole part = iota // everything else
 	count             // the count of a histogram or summary
 	sum               // the sum of a histogram or summary
 )
 
-// decodeText reads the text format 0.0.4, with quoted names as in 1.0.0 if the options say so.
+// decodeText reads the text format 0.0.4 and, if enabled, the quoted names of 1.0.0.
 func decodeText(b *Batch, body []byte, o Options) error {
 	b.ValidValues = true
-	d := textDecoder{b: b, data: body, utf8Names: o.UTF8Names, family: None, lastMulti: None}
+	d := textDecoder{b: b, data: body, utf8Names: o.UTF8Names, family: NoIndex, lastMulti: NoIndex}
 	for {
 		more, err := d.readLine()
-		if d.line == expectAfter {
-			b.expect(body, d.pos)
+		if d.line == estimateAfter {
+			b.reserveRest(body, d.pos)
 		}
 		if err == nil {
-			err = o.weigh(b, d.line)
+			err = o.checkMemory(b, d.line)
 		}
 		if err != nil {
 			return err
@@ -76,7 +75,7 @@ func decodeText(b *Batch, body []byte, o Options) error {
 	return nil
 }
 
-// readLine reads the next line. It returns false if there is none but blanks.
+// readLine reads the next line. It returns false at the end of the body.
 func (d *textDecoder) readLine() (bool, error) {
 	d.line++
 	d.lineStart = d.pos
@@ -95,7 +94,7 @@ func (d *textDecoder) readLine() (bool, error) {
 	}
 }
 
-// readComment reads a line that starts with #: HELP, TYPE or anything else.
+// readComment reads a line that starts with #.
 func (d *textDecoder) readComment() error {
 	d.pos = skipBlanks(d.data, d.pos+1)
 	start := d.pos
@@ -120,11 +119,11 @@ func (d *textDecoder) readComment() error {
 	}
 }
 
-// readCommentName reads the metric name in a HELP or TYPE line. It returns true if the line ends there, as it may.
+// readCommentName reads the name in a HELP or TYPE line. It returns true if the line ends there, which is valid.
 func (d *textDecoder) readCommentName() (bool, error) {
 	start := d.pos
 	end := start + len(d.bareName)
-	if !d.repeatsName() { // The TYPE line mostly follows the HELP line.
+	if !d.repeatsName() { // TYPE usually follows HELP.
 		end = metricNameEnd(d.data, start)
 	}
 	name, bare, err := d.readName(end, "metric")
@@ -176,7 +175,7 @@ func (d *textDecoder) readType() error {
 	return d.endLine()
 }
 
-// withoutBackslashes is what expfmt reads where it expects no escapes.
+// withoutBackslashes drops backslashes, as expfmt does where it expects no escapes.
 func withoutBackslashes(text string) string {
 	if strings.IndexByte(text, '\\') < 0 {
 		return text
@@ -184,7 +183,7 @@ func withoutBackslashes(text string) string {
 	return strings.ReplaceAll(text, `\`, "")
 }
 
-// textTypes holds the types of the text format by name, and the two ways in which gauge histograms are tolerated.
+// textTypes lists the type names, including both spellings of gauge histograms.
 var textTypes = []struct {
 	lower, upper string
 	t            Type
@@ -198,7 +197,7 @@ var textTypes = []struct {
 	{"gauge_histogram", "GAUGE_HISTOGRAM", GaugeHistogram},
 }
 
-// textType returns the type of that name, in any mixture of upper and lower case.
+// textType returns the type of that name in any case.
 func textType(name string) (Type, bool) {
 	for _, known := range textTypes {
 		if name == known.lower {
@@ -214,7 +213,7 @@ func textType(name string) (Type, bool) {
 	return Untyped, false
 }
 
-// boundaryLabel is the label that is structure in a family of that type, not part of the label set.
+// boundaryLabel returns the structural label of a type, which is not part of the label set.
 func boundaryLabel(t Type) string {
 	switch t {
 	case Summary:
@@ -226,8 +225,8 @@ func boundaryLabel(t Type) string {
 	}
 }
 
-// readName reads a metric or label name of which the part up to bareEnd needs no quotes; a quoted part that ends the name
-// may follow. It returns the name, which is empty if none starts here, and whether it has no quoted part.
+// readName reads a metric or label name that is unquoted up to bareEnd; a quoted part may follow. It returns the name,
+// empty if there is none, and whether it has no quoted part.
 func (d *textDecoder) readName(bareEnd int, kind string) (string, bool, error) {
 	name := d.data[d.pos:bareEnd]
 	d.pos = bareEnd
@@ -253,13 +252,13 @@ func (d *textDecoder) readName(bareEnd int, kind string) (string, bool, error) {
 	return text, false, nil
 }
 
-// enterFamily makes the family that samples of that name belong to the current one. It is created if there is none.
+// enterFamily makes the family for a sample name the current one, and adds it if needed.
 func (d *textDecoder) enterFamily(at int, name string, bare bool) error {
 	d.bareName = ""
 	if bare {
 		d.bareName = name
 	}
-	if name == d.name && d.family != None {
+	if name == d.name && d.family != NoIndex {
 		return nil
 	}
 	if !bare && !validMetricName(name, d.utf8Names) {
@@ -267,15 +266,14 @@ func (d *textDecoder) enterFamily(at int, name string, bare bool) error {
 	}
 	d.name = name
 	d.family, d.part = d.findFamily(name)
-	if d.family == None {
+	if d.family == NoIndex {
 		d.family = d.b.addFamily(name, Untyped)
 	}
 	d.setBoundary()
 	return nil
 }
 
-// setBoundary makes the label that is structure in the current family the one to look for. It may have been an ordinary
-// one in the line before, whose names are therefore no longer expected.
+// setBoundary updates the structural label. It clears the expected names if the label changes.
 func (d *textDecoder) setBoundary() {
 	if boundary := boundaryLabel(d.b.Families[d.family].Type); boundary != d.boundary {
 		d.boundary = boundary
@@ -284,7 +282,7 @@ func (d *textDecoder) setBoundary() {
 	}
 }
 
-// findFamily returns the family of that name or, failing that, the histogram or summary of which the name is a part.
+// findFamily returns the family of that name, or the histogram or summary that it is a part of.
 func (d *textDecoder) findFamily(name string) (int32, part) {
 	if family, ok := d.b.family(name); ok {
 		return family, whole
@@ -298,11 +296,11 @@ func (d *textDecoder) findFamily(name string) (int32, part) {
 		base = n
 	}
 	family, ok := d.family, true
-	if d.family == None || d.b.Families[d.family].Name != base { // The lines of a histogram mostly follow each other.
+	if d.family == NoIndex || d.b.Families[d.family].Name != base { // Lines of a histogram usually follow each other.
 		family, ok = d.b.family(base)
 	}
 	if !ok {
-		return None, whole
+		return NoIndex, whole
 	}
 	switch d.b.Families[family].Type {
 	case Histogram, GaugeHistogram:
@@ -312,13 +310,13 @@ func (d *textDecoder) findFamily(name string) (int32, part) {
 			return family, p
 		}
 	}
-	return None, whole
+	return NoIndex, whole
 }
 
-// atLineEnd tells whether the line or the body ends here.
+// atLineEnd reports whether the line or body ends here.
 func (d *textDecoder) atLineEnd() bool { return d.pos == len(d.data) || d.data[d.pos] == '\n' }
 
-// endLine passes over the line feed that even the last line must end with.
+// endLine consumes the line feed, which the last line must have too.
 func (d *textDecoder) endLine() error {
 	if d.pos == len(d.data) {
 		return d.failEnd()
@@ -327,15 +325,15 @@ func (d *textDecoder) endLine() error {
 	return nil
 }
 
-// familyName is the name of the current family, empty if there is none yet.
+// familyName returns the current family's name, or "".
 func (d *textDecoder) familyName() string {
-	if d.family == None {
+	if d.family == NoIndex {
 		return ""
 	}
 	return d.b.Families[d.family].Name
 }
 
-// fail makes the error for a fault at the given position. A body that ends there is said to have ended too soon.
+// fail returns the error for a fault. At the end of the body it is failEnd's.
 func (d *textDecoder) fail(at int, format string, args ...any) error {
 	if at == len(d.data) {
 		return d.failEnd()
@@ -343,12 +341,12 @@ func (d *textDecoder) fail(at int, format string, args ...any) error {
 	return d.parseError(at, fmt.Sprintf(format, args...))
 }
 
-// failEscape makes the error for an escape whose second byte is at the current position.
+// failEscape returns the error for an escape whose second byte is the current one.
 func (d *textDecoder) failEscape() error {
 	return d.parseError(d.pos-1, fmt.Sprintf(`invalid escape sequence '\%c'`, d.data[d.pos]))
 }
 
-// failEnd makes the error for a body that ends in the middle of a line.
+// failEnd returns the error for a body that ends within a line.
 func (d *textDecoder) failEnd() error {
 	return d.parseError(len(d.data), "unexpected end of input stream")
 }

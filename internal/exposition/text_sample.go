@@ -30,35 +30,34 @@ func (d *textDecoder) readSample() error {
 			return err
 		}
 	} else if d.boundary != "" {
-		d.repeat.known = false
+		d.cached.known = false
 	}
 	return d.readValue(d.enterSeries())
 }
 
-// repeatsLabels reads the labels up to the value if they are those of lastMulti, as they were written before. It returns
-// false, with nothing read, if they may be others.
+// repeatsLabels reads labels that equal lastMulti's bytes. It returns false and reads nothing if they may differ.
 func (d *textDecoder) repeatsLabels() bool {
-	if d.boundary == "" || d.lastMulti == None || d.b.Series[d.lastMulti].family != d.family {
+	if d.boundary == "" || d.lastMulti == NoIndex || d.b.Series[d.lastMulti].family != d.family {
 		return false
 	}
-	bound, end, ok := d.repeat.read(d.data, d.pos, d.boundary)
+	bound, end, ok := d.cached.read(d.data, d.pos, d.boundary)
 	if ok {
 		d.bound, d.pos = bound, skipBlanks(d.data, end)
 	}
 	return ok
 }
 
-// noteLabels remembers how the labels of the current line are written, if that is in the usual way.
+// noteLabels caches how the line's labels are written, if that is usual.
 func (d *textDecoder) noteLabels(text []byte, usual bool) {
 	boundary := ""
 	if d.boundaries > 0 {
 		boundary = d.boundary
 	}
-	d.repeat.note(view(text), boundary, d.boundText)
-	d.repeat.known = d.repeat.known && usual && d.bare && d.boundaries <= 1
+	d.cached.note(view(text), boundary, d.boundText)
+	d.cached.known = d.cached.known && usual && d.bare && d.boundaries <= 1
 }
 
-// readSampleName reads the metric name that a line starts with.
+// readSampleName reads the metric name at the start of a line.
 func (d *textDecoder) readSampleName() error {
 	if d.repeatsName() {
 		d.pos += len(d.bareName)
@@ -79,14 +78,14 @@ func (d *textDecoder) readSampleName() error {
 	return nil
 }
 
-// repeatsName tells whether the line starts with the name that was read last, as most lines do.
+// repeatsName reports whether the line starts with the last name, as most lines do.
 func (d *textDecoder) repeatsName() bool {
 	n := len(d.bareName)
 	rest := d.data[d.pos:]
 	return n > 0 && n < len(rest) && nameClass[rest[n]] == 0 && rest[n] != '"' && view(rest[:n]) == d.bareName
 }
 
-// readLabels reads what follows the opening brace up to the value. If the line has no name yet, it is among the labels.
+// readLabels reads from after the opening brace up to the value. A line without a name has it among the labels.
 func (d *textDecoder) readLabels(named bool) error {
 	nameInBraces, opening := !named, d.pos
 	d.boundaries, d.boundText = 0, ""
@@ -95,14 +94,7 @@ func (d *textDecoder) readLabels(named bool) error {
 	for {
 		d.pos = skipBlanks(d.data, d.pos)
 		if d.pos < len(d.data) && d.data[d.pos] == '}' {
-			if !named {
-				return d.fail(d.pos, "invalid metric name")
-			}
-			if d.boundary != "" {
-				d.noteLabels(d.data[opening:d.pos], !nameInBraces)
-			}
-			d.pos = skipBlanks(d.data, d.pos+1)
-			return nil
+			return d.endLabels(opening, named, nameInBraces)
 		}
 		start := d.pos
 		name, bare, err := d.readName(labelNameEnd(d.data, start), "label")
@@ -132,7 +124,19 @@ func (d *textDecoder) readLabels(named bool) error {
 	}
 }
 
-// enterFamilyInBraces is enterFamily for a name among the labels, which a comma or the closing brace must follow.
+// endLabels consumes the closing brace and the blanks after it.
+func (d *textDecoder) endLabels(opening int, named, nameInBraces bool) error {
+	if !named {
+		return d.fail(d.pos, "invalid metric name")
+	}
+	if d.boundary != "" {
+		d.noteLabels(d.data[opening:d.pos], !nameInBraces)
+	}
+	d.pos = skipBlanks(d.data, d.pos+1)
+	return nil
+}
+
+// enterFamilyInBraces is enterFamily for a name among the labels.
 func (d *textDecoder) enterFamilyInBraces(at int, name string, bare bool) error {
 	switch c := d.data[d.pos]; c {
 	case ',':
@@ -148,7 +152,7 @@ func (d *textDecoder) enterFamilyInBraces(at int, name string, bare bool) error 
 	return nil
 }
 
-// readLabel reads a label from the = after its name up to the comma or closing brace that must follow.
+// readLabel reads a label from its = up to the comma or closing brace.
 func (d *textDecoder) readLabel(at int, name string, bare bool) error {
 	if name == "__name__" {
 		return d.fail(at, "label name %q is reserved", name)
@@ -172,7 +176,7 @@ func (d *textDecoder) readLabel(at int, name string, bare bool) error {
 	return d.endLabel(value)
 }
 
-// readBoundaryLabel is readLabel for the label that is structure.
+// readBoundaryLabel is readLabel for the structural label.
 func (d *textDecoder) readBoundaryLabel(name string) error {
 	start := d.pos + 1
 	value, err := d.readLabelValue()
@@ -187,7 +191,7 @@ func (d *textDecoder) readBoundaryLabel(name string) error {
 	return d.endLabel(value)
 }
 
-// endLabel passes over the comma that must follow a label's value, or stops at the closing brace.
+// endLabel consumes the comma after a label's value or stops at the closing brace.
 func (d *textDecoder) endLabel(value string) error {
 	d.pos = skipBlanks(d.data, d.pos)
 	switch {
@@ -201,7 +205,7 @@ func (d *textDecoder) endLabel(value string) error {
 	}
 }
 
-// readLabelValue reads the = and the quoted value after it.
+// readLabelValue reads the = and the quoted value.
 func (d *textDecoder) readLabelValue() (string, error) {
 	d.pos = skipBlanks(d.data, d.pos+1)
 	if d.pos == len(d.data) {
@@ -230,7 +234,7 @@ func (d *textDecoder) readLabelValue() (string, error) {
 	return value, nil
 }
 
-// readValue reads the value, stores it in the series and reads the timestamp if there is one.
+// readValue reads the value and the optional timestamp into the series.
 func (d *textDecoder) readValue(series int32) error {
 	d.before = expected(d.b.Series[series].Labels, d.bare)
 	start := d.pos
@@ -252,9 +256,9 @@ func (d *textDecoder) readValue(series int32) error {
 	case "":
 		s.Value = value
 	case "quantile":
-		d.storeInSummary(s.Complex, value)
+		d.storeInSummary(s.ValueIndex, value)
 	default:
-		err = d.storeInHistogram(start, s.Complex, value)
+		err = d.storeInHistogram(start, s.ValueIndex, value)
 	}
 	switch {
 	case err != nil:
@@ -266,11 +270,10 @@ func (d *textDecoder) readValue(series int32) error {
 	}
 }
 
-// enterSeries returns the series that the sample belongs to: a new one unless it is part of a histogram or summary that
-// other lines have begun.
+// enterSeries returns the sample's series. It adds one unless the sample continues a histogram or summary.
 func (d *textDecoder) enterSeries() int32 {
 	if d.boundary != "" {
-		if found := d.b.findSeries(d.family, d.labels, d.lastMulti); found != None {
+		if found := d.b.findSeries(d.family, d.labels, d.lastMulti); found != NoIndex {
 			d.lastMulti = found
 			return found
 		}
@@ -289,7 +292,7 @@ func (d *textDecoder) enterSeries() int32 {
 	return i
 }
 
-// storeInSummary stores the value of a sample. One that is neither count nor sum nor quantile is of no use.
+// storeInSummary stores a value. One that is no count, sum or quantile is dropped.
 func (d *textDecoder) storeInSummary(summary int32, value float64) {
 	s := &d.b.Summaries[summary]
 	switch {
@@ -302,7 +305,7 @@ func (d *textDecoder) storeInSummary(summary int32, value float64) {
 	}
 }
 
-// storeInHistogram stores the value of a sample. One that is neither count nor sum nor bucket is of no use.
+// storeInHistogram stores a value. One that is no count, sum or bucket is dropped.
 func (d *textDecoder) storeInHistogram(at int, histogram int32, value float64) error {
 	h := &d.b.Histograms[histogram]
 	n := uint64(value)
@@ -331,7 +334,7 @@ func (d *textDecoder) storeInHistogram(at int, histogram int32, value float64) e
 	return nil
 }
 
-// readTimestamp reads the timestamp in milliseconds that follows a value.
+// readTimestamp reads the timestamp in milliseconds after a value.
 func (d *textDecoder) readTimestamp(s *Series) error {
 	start := skipBlanks(d.data, d.pos)
 	d.pos = tokenEnd(d.data, start)
@@ -352,7 +355,7 @@ func (d *textDecoder) readTimestamp(s *Series) error {
 	return d.endLine()
 }
 
-// unifyCounts makes all counts of a histogram floats if one is, as a float histogram has them.
+// unifyCounts makes all counts of a histogram floats if one is a float.
 func (b *Batch) unifyCounts() {
 	if !b.scratch.floatCounts {
 		return
@@ -365,10 +368,10 @@ func (b *Batch) unifyCounts() {
 	}
 }
 
-// hasFloatCount tells whether any count of the histogram is no whole number.
+// hasFloatCount reports whether a count of the histogram is not whole.
 func (b *Batch) hasFloatCount(h *HistogramValue) bool {
 	anyFloat := h.CountFloat != 0
-	for i := h.FirstBucket; i != None && !anyFloat; i = b.Buckets[i].Next {
+	for i := h.FirstBucket; i != NoIndex && !anyFloat; i = b.Buckets[i].Next {
 		anyFloat = b.Buckets[i].CountFloat != 0
 	}
 	return anyFloat
@@ -379,7 +382,7 @@ func (b *Batch) makeCountsFloats(h *HistogramValue) {
 	if h.CountFloat == 0 {
 		h.Count, h.CountFloat = 0, float64(h.Count)
 	}
-	for i := h.FirstBucket; i != None; i = b.Buckets[i].Next {
+	for i := h.FirstBucket; i != NoIndex; i = b.Buckets[i].Next {
 		if u := &b.Buckets[i]; u.CountFloat == 0 {
 			u.Count, u.CountFloat = 0, float64(u.Count)
 		}

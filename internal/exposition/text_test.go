@@ -18,8 +18,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// acceptedTexts are bodies with their series, written as series does. A Pushgateway reads them so, whichever names may
-// be UTF-8.
+// acceptedTexts are bodies and their content in a Pushgateway, with and without UTF-8 names.
 var acceptedTexts = []struct{ name, body, want string }{
 	{
 		"bounds as in the series before, and others", "# TYPE h histogram\nh_bucket{x=\"a\",le=\"1\"} 1\nh_bucket{x=\"a\",le=\"2\"} 2\nh_bucket{x=\"a\",le=\"3\"} 3\nh_bucket{x=\"b\",le=\"1\"} 4\nh_bucket{x=\"b\",le=\"20\"} 5\nh_bucket{x=\"b\",le=\"3\"} 6\nh_bucket{x=\"b\",le=\"4\"} 7\nh_bucket{x=\"c\",le=\"1\"} 8\nh_bucket{x=\"c\",le=\"20\"} 9\n",
@@ -123,7 +122,7 @@ var acceptedTexts = []struct{ name, body, want string }{
 	{"line in braces with the structure of the family before", "# TYPE h histogram\n{le=\"1\",a} 1\n# TYPE s summary\n{quantile=\"1\",h_bucket} 2\n", "histogram h {}; unknown a {} 1"},
 }
 
-// refusedTexts are bodies that a Pushgateway refuses, with its message, after the line and column of the fault.
+// refusedTexts are bodies that a Pushgateway refuses: line, column and its message.
 var refusedTexts = []struct{ name, body, want string }{
 	{"no line feed at the end", "a 1\nb 2", "2:4: unexpected end of input stream"},
 	{"two commas after the labels of the line before", "# TYPE s summary\ns{x=\"a\",} 1\ns{x=\"a\",,quantile=\"1\"} 2\n", "3:9: invalid label name for metric \"s\""},
@@ -225,7 +224,7 @@ var refusedTexts = []struct{ name, body, want string }{
 	{"negative bucket", "# TYPE h histogram\nh_bucket{le=\"1\"} -0.5\n", `2:18: negative bucket population for histogram "h"`},
 }
 
-// utf8Texts are bodies with names that are no names unless they may be UTF-8, and the message if they may not.
+// utf8Texts are bodies that need UTF-8 names, and the message without the option.
 var utf8Texts = []struct{ name, body, want, refusal string }{
 	{"metric name", "{\"my.metric\",\"my.label\"=\"v\"} 1\n", `unknown my.metric {my.label="v"} 1`, `1:2: invalid metric name "my.metric"`},
 	{"metric name before braces", "\"é b\"{x=\"1\"} 1\n", `unknown é b {x="1"} 1`, `1:1: invalid metric name "é b"`},
@@ -256,7 +255,7 @@ func TestTextRefused(t *testing.T) {
 	for _, tt := range refusedTexts {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, tt.want, refusal(t, tt.body, false))
+			assert.Equal(t, tt.want, refusal(t, exposition.Text, tt.body, false))
 		})
 	}
 }
@@ -269,37 +268,43 @@ func TestTextUTF8Names(t *testing.T) {
 			var b exposition.Batch
 			require.NoError(t, b.Decode(exposition.Text, []byte(tt.body), exposition.Options{UTF8Names: true}))
 			assert.Equal(t, tt.want, written(&b))
-			assert.Equal(t, tt.refusal, refusal(t, tt.body, false))
+			assert.Equal(t, tt.refusal, refusal(t, exposition.Text, tt.body, false))
 		})
 	}
-	assert.Equal(t, `1:2: invalid metric name "\xff"`, refusal(t, "{\"\xff\"} 1\n", true))
-	assert.Equal(t, "2:4: expected '=' after label name, found '.'", refusal(t, "a{\"x.y\"=\"1\"} 1\na{x.y=\"1\"} 1\n", true))
-	assert.Equal(t, `1:3: invalid label name "\xff"`, refusal(t, "a{\"\xff\"=\"1\"} 1\n", true))
+	assert.Equal(t, `1:2: invalid metric name "\xff"`, refusal(t, exposition.Text, "{\"\xff\"} 1\n", true))
+	assert.Equal(t, "2:4: expected '=' after label name, found '.'", refusal(t, exposition.Text, "a{\"x.y\"=\"1\"} 1\na{x.y=\"1\"} 1\n", true))
+	assert.Equal(t, `1:3: invalid label name "\xff"`, refusal(t, exposition.Text, "a{\"\xff\"=\"1\"} 1\n", true))
 }
 
-// refusal decodes a text that is to be refused and writes the error down.
-func refusal(t *testing.T, body string, utf8Names bool) string {
+// refusal decodes a body that must be refused and returns the error.
+func refusal(t *testing.T, format exposition.Format, body string, utf8Names bool) string {
 	t.Helper()
 	var b exposition.Batch
 	var err *exposition.ParseError
-	require.ErrorAs(t, b.Decode(exposition.Text, []byte(body), exposition.Options{UTF8Names: utf8Names}), &err)
-	assert.Equal(t, exposition.Text, err.Format)
+	require.ErrorAs(t, b.Decode(format, []byte(body), exposition.Options{UTF8Names: utf8Names}), &err)
+	assert.Equal(t, format, err.Format)
 	return fmt.Sprintf("%d:%d: %s", err.Line, err.Column, err.Msg)
 }
 
-// written writes the families that have series down.
+// written describes the families that have series.
 func written(b *exposition.Batch) string {
 	var families []string
 	for _, f := range b.Families {
-		if f.First == exposition.None {
+		if f.First == exposition.NoIndex {
 			continue
 		}
 		s := f.Type.String() + " " + f.Name
 		if f.Help != "" {
 			s += fmt.Sprintf(" %q", f.Help)
 		}
-		for i := f.First; i != exposition.None; i = b.Series[i].Next {
-			s += " " + writtenSeries(b, f.Type, &b.Series[i])
+		if f.Unit != "" {
+			s += " [" + f.Unit + "]"
+		}
+		if f.GaugeSuffixes {
+			s += " (g)"
+		}
+		for i := f.First; i != exposition.NoIndex; i = b.Series[i].Next {
+			s += " " + writtenSeries(b, f.Type, &b.Series[i]) + writtenExtras(b, f.Type, &b.Series[i])
 		}
 		families = append(families, s)
 	}
@@ -315,8 +320,8 @@ func writtenSeries(b *exposition.Batch, t exposition.Type, s *exposition.Series)
 	add := func(format string, args ...any) { parts = append(parts, fmt.Sprintf(format, args...)) }
 	switch t {
 	case exposition.Histogram, exposition.GaugeHistogram:
-		h := b.Histograms[s.Complex]
-		for i := h.FirstBucket; i != exposition.None; i = b.Buckets[i].Next {
+		h := b.Histograms[s.ValueIndex]
+		for i := h.FirstBucket; i != exposition.NoIndex; i = b.Buckets[i].Next {
 			add("le%v:%s", b.Buckets[i].UpperBound, writtenCount(b.Buckets[i].Count, b.Buckets[i].CountFloat))
 		}
 		if h.HasSum {
@@ -326,8 +331,8 @@ func writtenSeries(b *exposition.Batch, t exposition.Type, s *exposition.Series)
 			add("count=%s", writtenCount(h.Count, h.CountFloat))
 		}
 	case exposition.Summary:
-		v := b.Summaries[s.Complex]
-		for i := v.FirstQuantile; i != exposition.None; i = b.Quantiles[i].Next {
+		v := b.Summaries[s.ValueIndex]
+		for i := v.FirstQuantile; i != exposition.NoIndex; i = b.Quantiles[i].Next {
 			add("%v:%v", b.Quantiles[i].Quantile, b.Quantiles[i].Value)
 		}
 		if v.HasSum {
@@ -341,7 +346,7 @@ func writtenSeries(b *exposition.Batch, t exposition.Type, s *exposition.Series)
 	}
 	if s.HasTimestamp {
 		at := min(1, len(parts)-1)
-		if s.Complex != exposition.None {
+		if s.ValueIndex != exposition.NoIndex {
 			at = 0
 		}
 		parts[at] += fmt.Sprintf("@%d", s.TimestampMs)
@@ -356,7 +361,7 @@ func writtenCount(whole uint64, float float64) string {
 	return strconv.FormatUint(whole, 10)
 }
 
-// TestTextConformance decodes the bodies of the recorded pushes whose answers depend on nothing else.
+// TestTextConformance decodes the recorded pushes whose response depends on the body only.
 func TestTextConformance(t *testing.T) {
 	t.Parallel()
 	data, err := os.ReadFile("../../testdata/conformance/pushgateway-cases.json")
@@ -408,17 +413,17 @@ func TestTextConformance(t *testing.T) {
 	}
 }
 
-// TestTextDuplicateAmongMany finds a label that is named again behind many others.
+// TestTextDuplicateAmongMany repeats a label after many others.
 func TestTextDuplicateAmongMany(t *testing.T) {
 	t.Parallel()
 	var labels strings.Builder
 	for i := range 100_000 {
 		fmt.Fprintf(&labels, `l%d="",`, i)
 	}
-	assert.Equal(t, fmt.Sprintf(`1:%d: duplicate label names for metric "a"`, 3+labels.Len()), refusal(t, "a{"+labels.String()+"l5=\"\"} 1\n", false))
+	assert.Equal(t, fmt.Sprintf(`1:%d: duplicate label names for metric "a"`, 3+labels.Len()), refusal(t, exposition.Text, "a{"+labels.String()+"l5=\"\"} 1\n", false))
 }
 
-// TestTextManyLabels reads series with so many labels that they are told apart by an index.
+// TestTextManyLabels reads series with more than fewLabels labels.
 func TestTextManyLabels(t *testing.T) {
 	t.Parallel()
 	var labels, reversed string
@@ -438,11 +443,11 @@ func TestTextManyLabels(t *testing.T) {
 		read("# TYPE s summary\ns_sum{"+labels+"} 1\ns_count{"+reversed+"} 2\ns_sum{"+short+"l19=\"x\"} 3\ns_sum{"+short+"} 4\ns_sum{"+short+"x=\"19\"} 5\n"))
 	for _, name := range []string{"l0", "l16", "l19"} {
 		again := name + `="1"`
-		assert.Contains(t, refusal(t, "a{"+labels+"} 1\na{"+labels+again+"} 1\n", false), `duplicate label names for metric "a"`)
+		assert.Contains(t, refusal(t, exposition.Text, "a{"+labels+"} 1\na{"+labels+again+"} 1\n", false), `duplicate label names for metric "a"`)
 	}
 }
 
-// TestTextReuse makes sure that a Batch that has seen a body reads it again without allocation, escapes included.
+// TestTextReuse verifies that a reused Batch reads the same body without allocations, including escapes.
 func TestTextReuse(t *testing.T) {
 	body := append(textBody(100), "# HELP h a\\\\b\n# TYPE h Histogram\nh_bucket{x=\"\\n\",le=\"1\"} 1\nh_sum{x=\"\\n\"} 2\n"...)
 	var b exposition.Batch
@@ -456,7 +461,7 @@ func TestTextReuse(t *testing.T) {
 	assert.Equal(t, want, written(&b))
 }
 
-// TestPool makes sure that a Batch is empty when it comes from the pool and that giants do not get there.
+// TestPool verifies that pooled Batches are empty and that giant ones are not pooled.
 func TestPool(t *testing.T) {
 	t.Parallel()
 	for _, series := range []int{10, 100_000} {
@@ -471,7 +476,7 @@ func TestPool(t *testing.T) {
 	}
 }
 
-// textBody is a body with that many counters of five labels.
+// textBody returns a body with that many counters of five labels.
 func textBody(series int) []byte {
 	body := []byte("# HELP http_requests_total Requests served.\n# TYPE http_requests_total counter\n")
 	names := []string{"method", "code", "handler", "pod", "region"}

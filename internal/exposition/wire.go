@@ -8,11 +8,10 @@ import (
 	"math"
 )
 
-// The functions of this file take protobuf's wire format apart: the first argument is what is left of a message, the
-// last result how many bytes of it were consumed. Zero or less says that the bytes are no wire format or end too early.
-// They keep no state, allocate nothing and know no schema.
+// The functions of this file parse protobuf's wire format without a schema, state or allocations. The first argument is
+// the rest of a message. The last result is the number of consumed bytes; zero or less means malformed or truncated.
 
-// Wire types, the lowest three bits of a tag. See https://protobuf.dev/programming-guides/encoding.
+// Wire types, the low three bits of a tag: https://protobuf.dev/programming-guides/encoding.
 const (
 	wireVarint     = 0
 	wireFixed64    = 1
@@ -23,27 +22,24 @@ const (
 )
 
 const (
-	// maxFieldNumber is the largest field number that a message can have.
+	// maxFieldNumber is the largest valid field number.
 	maxFieldNumber = 1<<29 - 1
-	// maxGroupDepth bounds how deeply groups may nest in a field that is skipped, and with it the stack that a push can
-	// take. It is the bound of protobuf in C++ and Java. Go's is 10000, which no message needs and which would let
-	// 20 KB of input take a megabyte of stack.
+	// maxGroupDepth limits nested groups in a skipped field and thus the stack. It is the limit of protobuf in C++ and
+	// Java. With Go's 10000, 20 KB of input would need a megabyte of stack.
 	maxGroupDepth = 100
 )
 
-// What consumeVarint returns as length when there is no varint.
+// Lengths that consumeVarint returns for an invalid varint.
 const (
 	varintTruncated = 0
 	varintOverflow  = -1
 )
 
-// consumeField reads the first field of a message. Its key is the field number times eight plus the wire type, so that a
-// field of the right number but the wrong wire type compares unequal and is skipped as unknown, which is protobuf's rule.
-// The scalar is that of a varint or fixed64, and data those of a length-delimited field; groups and fixed32 have no place
-// in any message here and are only skipped. All four results stay in registers: as a struct they would be copied through
-// memory, which took a third of the time of decoding.
+// consumeField reads the first field of a message. The key is field number times eight plus wire type, so a wrong wire
+// type is skipped as unknown, as in protobuf. scalar is a varint or fixed64, data a length-delimited field; groups and
+// fixed32 are skipped. The four results stay in registers; copying a struct took a third of the decoding time.
 func consumeField(b []byte) (key, scalar uint64, data []byte, n int) {
-	// Fast path: most fields have a tag of one byte, and a length or number of one or two.
+	// Fast path: most fields have a tag of one byte and a length or number of one or two.
 	if len(b) >= 9 && 1<<3 <= b[0] && b[0] < 0x80 {
 		key = uint64(b[0])
 		switch {
@@ -69,7 +65,7 @@ func consumeField(b []byte) (key, scalar uint64, data []byte, n int) {
 	return key, scalar, data, tagLen + valueLen
 }
 
-// consumeTag reads a tag. Inside groups Go's protobuf takes any positive int32 as a field number, hence the wider bound.
+// consumeTag reads a tag. Within groups Go's protobuf accepts any positive int32 as field number.
 func consumeTag(b []byte) (key uint64, n int) {
 	key, n = consumeVarint(b)
 	if number := key >> 3; number < 1 || number > math.MaxInt32 {
@@ -78,7 +74,7 @@ func consumeTag(b []byte) (key uint64, n int) {
 	return key, n
 }
 
-// consumeValue reads the value that follows the tag.
+// consumeValue reads the value after a tag.
 func consumeValue(b []byte, key uint64, depth int) (scalar uint64, data []byte, n int) {
 	switch key & 7 {
 	case wireVarint:
@@ -97,7 +93,7 @@ func consumeValue(b []byte, key uint64, depth int) (scalar uint64, data []byte, 
 	return scalar, data, n
 }
 
-// consumeVarint reads a varint of at most ten bytes and 64 bits. Longer spellings of small numbers are valid.
+// consumeVarint reads a varint of at most ten bytes and 64 bits. Overlong encodings are valid.
 func consumeVarint(b []byte) (v uint64, n int) {
 	if len(b) > 0 && b[0] < 0x80 {
 		return uint64(b[0]), 1
@@ -105,7 +101,7 @@ func consumeVarint(b []byte) (v uint64, n int) {
 	return consumeLongVarint(b)
 }
 
-// consumeLongVarint is apart so that consumeVarint can be inlined for the many varints of one byte.
+// consumeLongVarint is separate, so that consumeVarint is inlined.
 func consumeLongVarint(b []byte) (v uint64, n int) {
 	b = b[:min(len(b), binary.MaxVarintLen64)]
 	for n, c := range b {
@@ -120,10 +116,10 @@ func consumeLongVarint(b []byte) (v uint64, n int) {
 	return 0, varintTruncated
 }
 
-// consumeShortVarint reads a varint of one or two bytes. It consumes nothing if there is none, or if b ends with it. There
-// is no branch for the second byte, as none could be predicted: numbers on both sides of 128 come in no order.
+// consumeShortVarint reads a varint of one or two bytes. It consumes nothing for a longer one or at the end of b. It has
+// no branch for the second byte, which would be unpredictable.
 func consumeShortVarint(b []byte) (v uint64, n int) {
-	if len(b) < 2 || b[0]&b[1] >= 0x80 { // after both of them more follows
+	if len(b) < 2 || b[0]&b[1] >= 0x80 { // more than two bytes
 		return 0, 0
 	}
 	more := uint64(b[0] >> 7)
@@ -137,7 +133,7 @@ func consumeFixed64(b []byte) (v uint64, n int) {
 	return binary.LittleEndian.Uint64(b), 8
 }
 
-// consumeBytes reads a length and that many bytes, which stay where they are.
+// consumeBytes reads a length and returns that many bytes without copying.
 func consumeBytes(b []byte) (data []byte, n int) {
 	size, n := consumeVarint(b)
 	if n <= 0 || size > uint64(len(b)-n) {
@@ -147,8 +143,7 @@ func consumeBytes(b []byte) (data []byte, n int) {
 	return b[n:end], end
 }
 
-// skipGroup skips the rest of the group of that number, its end included. depth is how many groups it may still hold
-// one in the other, itself included.
+// skipGroup skips the rest of a group including its end tag. depth is the remaining nesting, this group included.
 func skipGroup(b []byte, number uint64, depth int) (n int) {
 	if depth == 0 {
 		return 0
@@ -173,7 +168,7 @@ func skipGroup(b []byte, number uint64, depth int) (n int) {
 	}
 }
 
-// zigZag undoes the encoding in which sint32 and sint64 keep small negative numbers short.
+// zigZag decodes a sint32 or sint64.
 func zigZag(v uint64) int64 {
 	return int64(v>>1) ^ -int64(v&1)
 }

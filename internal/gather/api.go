@@ -16,7 +16,7 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// apiFamily is a family in the query API of a Pushgateway (api/v1/api.go there).
+// apiFamily is a family in a Pushgateway's query API (api/v1/api.go).
 type apiFamily struct {
 	TimeStamp time.Time   `json:"time_stamp"`
 	Type      string      `json:"type"`
@@ -24,11 +24,11 @@ type apiFamily struct {
 	Metrics   []apiMetric `json:"metrics"`
 }
 
-// apiMetric is a series, or a histogram or summary. All numbers are spelled as strings.
+// apiMetric is a series, histogram or summary. All numbers are strings.
 type apiMetric map[string]any
 
-// WriteMetrics writes what GET /api/v1/metrics of a Pushgateway answers, group by group, so that memory holds but one at a
-// time. Gauge histograms are shown as histograms are, where a Pushgateway shows the value 0. The error is the writer's.
+// WriteMetrics writes a Pushgateway's response to GET /api/v1/metrics. Only one group is in memory at a time. Gauge
+// histograms are written as histograms; a Pushgateway writes the value 0. The error is the writer's.
 func WriteMetrics(w io.Writer, groups iter.Seq[Group], o Options) error {
 	separator := ""
 	if _, err := io.WriteString(w, `{"status":"success","data":[`); err != nil {
@@ -48,7 +48,7 @@ func WriteMetrics(w io.Writer, groups iter.Seq[Group], o Options) error {
 	return err
 }
 
-// WriteStatus writes what GET /api/v1/status of a Pushgateway answers. The error is the writer's.
+// WriteStatus writes a Pushgateway's response to GET /api/v1/status. The error is the writer's.
 func WriteStatus(w io.Writer, build, flags map[string]string, started time.Time) error {
 	data, err := json.Marshal(map[string]any{"build_information": build, "flags": flags, "start_time": started})
 	if err != nil {
@@ -58,7 +58,7 @@ func WriteStatus(w io.Writer, build, flags map[string]string, started time.Time)
 	return err
 }
 
-// api is the group as the query API shows it. As in a Pushgateway, a family may be named like one of its other keys.
+// api returns the group for the query API. As in a Pushgateway, a family's name can replace another key.
 func (g *Group) api(o Options) map[string]any {
 	labels := map[string]string{"job": g.Key.Job}
 	for _, l := range g.Key.Labels {
@@ -89,13 +89,13 @@ func (f family) api() apiFamily {
 	return api
 }
 
-// put puts the value in.
+// put adds the value of m.
 func (to apiMetric) put(m *dto.Metric) {
 	switch {
 	case m.Histogram != nil:
 		h := m.Histogram
-		to["count"] = spellCount(h.GetSampleCount(), h.GetSampleCountFloat())
-		to["sum"] = spellFloat(h.GetSampleSum())
+		to["count"] = formatCount(h.GetSampleCount(), h.GetSampleCountFloat())
+		to["sum"] = formatFloat(h.GetSampleSum())
 		if len(h.PositiveSpan)+len(h.NegativeSpan) > 0 {
 			to["buckets"] = nativeBuckets(h)
 		} else {
@@ -103,21 +103,21 @@ func (to apiMetric) put(m *dto.Metric) {
 		}
 	case m.Summary != nil:
 		to["count"] = strconv.FormatUint(m.Summary.GetSampleCount(), 10)
-		to["sum"] = spellFloat(m.Summary.GetSampleSum())
+		to["sum"] = formatFloat(m.Summary.GetSampleSum())
 		quantiles := make(map[string]string, len(m.Summary.Quantile))
 		for _, q := range m.Summary.Quantile {
-			quantiles[spellFloat(q.GetQuantile())] = spellFloat(q.GetValue())
+			quantiles[formatFloat(q.GetQuantile())] = formatFloat(q.GetValue())
 		}
 		to["quantiles"] = quantiles
 	default:
-		to["value"] = spellFloat(value(m))
+		to["value"] = formatFloat(value(m))
 	}
 }
 
-// spellCount spells an integer in full, and a float where there is one.
-func spellCount(count uint64, float float64) string {
+// formatCount formats an integer, or the float that overrides it.
+func formatCount(count uint64, float float64) string {
 	if float != 0 {
-		return spellFloat(float)
+		return formatFloat(float)
 	}
 	return strconv.FormatUint(count, 10)
 }
@@ -125,25 +125,24 @@ func spellCount(count uint64, float float64) string {
 func classicBuckets(h *dto.Histogram) map[string]string {
 	buckets := make(map[string]string, len(h.Bucket))
 	for _, b := range h.Bucket {
-		buckets[spellFloat(b.GetUpperBound())] = spellCount(b.GetCumulativeCount(), b.GetCumulativeCountFloat())
+		buckets[formatFloat(b.GetUpperBound())] = formatCount(b.GetCumulativeCount(), b.GetCumulativeCountFloat())
 	}
 	return buckets
 }
 
-// Which bounds belong to a native bucket, as Prometheus' query API numbers it.
+// Which bounds belong to a native bucket, numbered as in Prometheus' query API.
 const (
 	upperBound = 0
 	lowerBound = 1
 	bothBounds = 3
 )
 
-// nativeBuckets lists the populated buckets of a native histogram from the lowest one on: which of the bounds belong to it,
-// its bounds and its population.
+// nativeBuckets lists the populated buckets of a native histogram in ascending order: bound rule, bounds and population.
 func nativeBuckets(h *dto.Histogram) [][4]any {
 	buckets := [][4]any{}
 	put := func(bounds int, lower, upper float64, count uint64) {
 		if count > 0 {
-			buckets = append(buckets, [4]any{bounds, spellFloat(lower), spellFloat(upper), strconv.FormatUint(count, 10)})
+			buckets = append(buckets, [4]any{bounds, formatFloat(lower), formatFloat(upper), strconv.FormatUint(count, 10)})
 		}
 	}
 	for index, count := range populations(h.NegativeSpan, h.NegativeDelta) {
@@ -157,7 +156,7 @@ func nativeBuckets(h *dto.Histogram) [][4]any {
 	return buckets
 }
 
-// populations are the indexes and populations of the buckets of one side, from zero outwards.
+// populations yields the index and population of each bucket of a side, from zero outwards.
 func populations(spans []*dto.BucketSpan, deltas []int64) iter.Seq2[int, uint64] {
 	return func(yield func(int, uint64) bool) {
 		index, count := 0, int64(0)
@@ -175,10 +174,10 @@ func populations(spans []*dto.BucketSpan, deltas []int64) iter.Seq2[int, uint64]
 	}
 }
 
-// nativeBound is the upper bound of the positive bucket with that index: 2^(index·2^-schema). The last bucket ends at the
-// largest number, as in Prometheus (model/histogram), whose bounds are from a table, and may differ in their last digit.
+// nativeBound returns the upper bound of a positive bucket: 2^(index·2^-schema). As in Prometheus (model/histogram), the
+// last bucket ends at the largest float64. Prometheus reads bounds from a table, so the last digit can differ.
 func nativeBound(index int, schema int32) float64 {
-	const tooLarge = 1024 // the first power of 2 beyond all numbers
+	const tooLarge = 1024 // the first power of 2 beyond float64
 	exponent, fraction := index<<max(-schema, 0), 0.0
 	if schema > 0 {
 		exponent, fraction = index>>schema, float64(index&(1<<schema-1))/float64(int(1)<<schema)

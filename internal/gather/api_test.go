@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 )
 
-// TestWriteMetrics shows what no case records.
+// TestWriteMetrics covers cases that are not recorded.
 func TestWriteMetrics(t *testing.T) {
 	t.Parallel()
 	const stamp = `"time_stamp":"2023-11-14T22:13:20.5Z"`
@@ -91,7 +91,7 @@ func TestWriteStatus(t *testing.T) {
 	assert.Equal(t, `{"status":"success","data":{"build_information":{"version":"1"},"flags":{"groups.ttl":"0s"},"start_time":"2023-11-14T22:13:20.5Z"}}`, answer.String())
 }
 
-// TestWriterFails has a reader that goes away after some writes.
+// TestWriterFails has a client that disconnects after some writes.
 func TestWriterFails(t *testing.T) {
 	t.Parallel()
 	m := held(t, push{"job/j", text, "a 1\n"})

@@ -11,19 +11,19 @@ import (
 	dto "github.com/prometheus/client_model/go"
 )
 
-// A Pushgateway refuses a push whose families clash with those of another group, so that one team's push depends on what
-// another one pushed before. Here both are held, and shown as what can always stand beside each other: untyped series.
+// A Pushgateway refuses a push whose families conflict with another group's. This receiver stores both and exposes
+// conflicting families as untyped series, which never conflict.
 
 // merger merges families by name.
 type merger map[string]*merged
 
-// merged is a family of several groups.
+// merged is the union of all groups' families of one name.
 type merged struct {
 	*dto.MetricFamily
-	mixed bool // of several types
+	mixed bool // has several types
 }
 
-// add adds a family, which then belongs to the merger.
+// add adds a family and takes ownership of it.
 func (m merger) add(f *dto.MetricFamily) {
 	to, ok := m[f.GetName()]
 	if !ok {
@@ -37,18 +37,18 @@ func (m merger) add(f *dto.MetricFamily) {
 	}
 }
 
-// settle breaks up what clashes until nothing does. Each round can only make families clash that are not broken up yet: by
-// giving them series of a type that they do not have.
-func (m merger) settle() {
-	for names := m.clashing(); len(names) > 0; names = m.clashing() {
+// resolveConflicts splits conflicting families until no conflict is left. A split can only add conflicts with families
+// that are not split yet, so it terminates.
+func (m merger) resolveConflicts() {
+	for names := m.conflicting(); len(names) > 0; names = m.conflicting() {
 		for _, name := range names {
 			m.breakUp(name)
 		}
 	}
 }
 
-// clashing names the families of several types, and those some of whose series are named like another family.
-func (m merger) clashing() (names []string) {
+// conflicting returns the names of families with several types, and of those with a series named like another family.
+func (m merger) conflicting() (names []string) {
 	for name, f := range m {
 		if f.mixed || m.collides(f) {
 			names = append(names, name)
@@ -71,7 +71,7 @@ func (m merger) collides(f *merged) bool {
 	return slices.ContainsFunc(suffixes, func(suffix string) bool { return m[f.GetName()+suffix] != nil })
 }
 
-// breakUp replaces a family by untyped ones, with the series that the text format has for it.
+// breakUp replaces a family by untyped families, one for each series name in the text format.
 func (m merger) breakUp(name string) {
 	f := m[name]
 	delete(m, name)
@@ -111,7 +111,7 @@ func (m merger) addHidden(name string, natives []*dto.Metric, add func(string, [
 	}
 }
 
-// metrics are those of the family of that name, if there is one.
+// metrics returns the metrics of the family of that name.
 func (m merger) metrics(name string) []*dto.Metric {
 	if f := m[name]; f != nil {
 		return f.Metric
@@ -119,14 +119,14 @@ func (m merger) metrics(name string) []*dto.Metric {
 	return nil
 }
 
-// isNative tells of a histogram that has a native part only. It is one series, and may be held beside a classic one of the same name and labels in
-// another group. Who reads classic buckets only, as in the text format, would see the series of these twice: the native one is
-// not shown then.
+// isNative reports whether a histogram has only a native part. Another group can have a classic one with the same name
+// and labels. Readers of classic buckets, such as the text format, would then see duplicate series, so the native one is
+// hidden.
 func isNative(m *dto.Metric) bool {
 	return m.Histogram != nil && m.Histogram.Schema != nil && len(m.Histogram.Bucket) == 0
 }
 
-// withoutHidden leaves out native histograms that have the labels of a classic one.
+// withoutHidden removes native histograms with the labels of a classic one.
 func withoutHidden(metrics []*dto.Metric) []*dto.Metric {
 	if !slices.ContainsFunc(metrics, isNative) {
 		return metrics
@@ -140,17 +140,17 @@ func withoutHidden(metrics []*dto.Metric) []*dto.Metric {
 	return slices.DeleteFunc(metrics, func(m *dto.Metric) bool { return isNative(m) && classic[identity(m.Label)] })
 }
 
-// identity is the same for the same labels, which are sorted, and for no others.
+// identity returns a unique key for sorted labels.
 func identity(labels []*dto.LabelPair) string {
 	var id []byte
 	for _, l := range labels {
-		// No name and no value holds 0xff, since it never occurs in UTF-8.
+		// 0xff separates texts: it never occurs in UTF-8.
 		id = append(append(append(append(id, l.GetName()...), 0xff), l.GetValue()...), 0xff)
 	}
 	return string(id)
 }
 
-// eachSeries lists the series of an element of a family with the suffixes of their names.
+// eachSeries lists the series of an element of a family with their suffixes.
 func eachSeries(m *dto.Metric, put func(suffix string, labels []*dto.LabelPair, v float64)) {
 	switch {
 	case m.Histogram != nil:
@@ -159,16 +159,16 @@ func eachSeries(m *dto.Metric, put func(suffix string, labels []*dto.LabelPair, 
 		infinite := false
 		for _, b := range h.Bucket {
 			infinite = infinite || math.IsInf(b.GetUpperBound(), 1)
-			put("_bucket", with(m.Label, "le", b.GetUpperBound()), floatCount(b.GetCumulativeCount(), b.GetCumulativeCountFloat()))
+			put("_bucket", withLabel(m.Label, "le", b.GetUpperBound()), floatCount(b.GetCumulativeCount(), b.GetCumulativeCountFloat()))
 		}
 		if !infinite {
-			put("_bucket", with(m.Label, "le", math.Inf(1)), count)
+			put("_bucket", withLabel(m.Label, "le", math.Inf(1)), count)
 		}
 		put("_sum", m.Label, h.GetSampleSum())
 		put("_count", m.Label, count)
 	case m.Summary != nil:
 		for _, q := range m.Summary.Quantile {
-			put("", with(m.Label, "quantile", q.GetQuantile()), q.GetValue())
+			put("", withLabel(m.Label, "quantile", q.GetQuantile()), q.GetValue())
 		}
 		put("_sum", m.Label, m.Summary.GetSampleSum())
 		put("_count", m.Label, float64(m.Summary.GetSampleCount()))
@@ -177,7 +177,7 @@ func eachSeries(m *dto.Metric, put func(suffix string, labels []*dto.LabelPair, 
 	}
 }
 
-// value is that of a counter, gauge or untyped series.
+// value returns the value of a counter, gauge or untyped series.
 func value(m *dto.Metric) float64 {
 	switch {
 	case m.Counter != nil:
@@ -189,7 +189,7 @@ func value(m *dto.Metric) float64 {
 	}
 }
 
-// floatCount is a count as a number of whatever kind. The float overrides the integer unless it is 0.
+// floatCount returns a count as a float. A float other than 0 overrides the integer.
 func floatCount(count uint64, float float64) float64 {
 	if float != 0 {
 		return float
@@ -197,9 +197,9 @@ func floatCount(count uint64, float float64) float64 {
 	return float64(count)
 }
 
-// with are the labels with one more, whose value is spelled as in the text format: 0 is never negative there.
-func with(labels []*dto.LabelPair, name string, v float64) []*dto.LabelPair {
-	return sortLabels(append(slices.Clone(labels), pair(name, spellFloat(v+0))))
+// withLabel returns the labels plus one number label as the text format writes it, where -0 is 0.
+func withLabel(labels []*dto.LabelPair, name string, v float64) []*dto.LabelPair {
+	return sortLabels(append(slices.Clone(labels), pair(name, formatFloat(v+0))))
 }
 
-func spellFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

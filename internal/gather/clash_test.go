@@ -75,8 +75,8 @@ func TestClashes(t *testing.T) {
 	}
 }
 
-// TestNativeBesideClassic has a native histogram in one group and a classic one of the same labels in another: for Prometheus
-// these are different series. A reader that does not know native histograms must not see the same series twice.
+// TestNativeBesideClassic has a native histogram in one group and a classic one with the same labels in another.
+// Prometheus treats them as different series. A reader without native histograms must not get duplicate series.
 func TestNativeBesideClassic(t *testing.T) {
 	t.Parallel()
 	labeled := strings.Replace(native, "{ histogram", `{ label { name: "zone" value: "a" } histogram`, 1)
@@ -105,8 +105,8 @@ func TestNativeBesideClassic(t *testing.T) {
 	}
 }
 
-// TestPartsBesideOthers has a histogram of both parts in one group, and one of the same labels in another, which has a series in
-// common with it.
+// TestPartsBesideOthers has a histogram with both parts in one group and one with the same labels in another, which share
+// a series.
 func TestPartsBesideOthers(t *testing.T) {
 	t.Parallel()
 	const parts = `name: "h" type: HISTOGRAM metric { label { name: "zone" value: "a" } histogram { sample_count: 4 sample_sum: 5
@@ -132,8 +132,8 @@ func TestPartsBesideOthers(t *testing.T) {
 	}
 }
 
-// TestClashesKeepSeries has groups at random, whose names clash in all ways. Whatever clashes, the same series are shown as
-// each group shows alone, and always the same text.
+// TestClashesKeepSeries generates groups with conflicting names. The output has the series of each group alone and is
+// deterministic.
 func TestClashesKeepSeries(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(1, 2))
@@ -156,7 +156,7 @@ func TestClashesKeepSeries(t *testing.T) {
 	}
 }
 
-// samples are the lines that are no comments.
+// samples returns the lines that are not comments.
 func samples(lines []string) []string {
 	return slices.DeleteFunc(slices.Clone(lines), func(line string) bool { return line[0] == '#' })
 }

@@ -49,7 +49,7 @@ func recordedCases(t *testing.T) []recordedCase {
 	return file.Cases
 }
 
-// notHeld are the cases whose pushes do not come to be held as they were sent.
+// notHeld are cases whose pushes are not stored as sent.
 var notHeld = map[string]string{
 	"E01": "compressed, which is package pushhttp's business",
 	"R40": "redirected, which never happens here",
@@ -59,7 +59,7 @@ var notHeld = map[string]string{
 	"X17": "refused: a quantile is there twice",
 }
 
-// deviations are the cases in which something else is shown on purpose.
+// deviations are cases with intended differences.
 var deviations = map[string]struct {
 	why  string
 	show []string
@@ -97,7 +97,7 @@ var deviations = map[string]struct {
 	}},
 }
 
-// TestConformance pushes what was pushed to a Pushgateway, and reads back what that showed.
+// TestConformance replays recorded pushes and compares the output.
 func TestConformance(t *testing.T) {
 	t.Parallel()
 	compared := 0
@@ -110,7 +110,7 @@ func TestConformance(t *testing.T) {
 			t.Parallel()
 			want := c.Exposed
 			if strings.HasPrefix(want[0], "An error has occurred") {
-				want = nil // The push that did this to a Pushgateway is refused.
+				want = nil // The push that broke the Pushgateway is refused.
 			}
 			if d, ok := deviations[c.ID]; ok {
 				want = d.show
@@ -125,7 +125,7 @@ func TestConformance(t *testing.T) {
 
 func underscores(name string) string { return model.EscapeName(name, model.UnderscoreEscaping) }
 
-// What differs each time in recorded answers.
+// Parts of recorded responses that differ each time.
 var (
 	timeStamp = regexp.MustCompile(`"time_stamp":"[^"]+"`)
 	pushTime  = regexp.MustCompile(`"value":"1\.70000\d+e\+09"`)
@@ -154,7 +154,7 @@ func TestAPIConformance(t *testing.T) {
 	assert.GreaterOrEqual(t, compared, 5)
 }
 
-// replay takes all pushes that the Pushgateway took, and notes those that it refused after it had read them.
+// replay applies the accepted pushes and records those refused after decoding.
 func replay(t *testing.T, c *recordedCase) memory {
 	m := memory{}
 	for _, step := range c.Steps {
@@ -188,7 +188,7 @@ func (s *recordedStep) body(t *testing.T) []byte {
 	return body
 }
 
-// format is that which the first Content-Type names.
+// format returns the format of the first Content-Type.
 func (s *recordedStep) format() exposition.Format {
 	for _, h := range s.Headers {
 		if h[0] == "Content-Type" {

@@ -17,33 +17,33 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// builder makes the families of one group.
+// builder builds the families of one group.
 type builder struct {
 	options Options
-	key     []*dto.LabelPair // the grouping labels, empty ones too
-	scope   []*dto.LabelPair // what the current scope names
+	key     []*dto.LabelPair // grouping labels, including empty ones
+	scope   []*dto.LabelPair // labels of the current scope
 	family  *dto.MetricFamily
-	parts   bool                   // the family has native histograms, and classic ones that may be parts of the same ones
-	whole   map[string]*dto.Metric // histograms and summaries being put together, by their labels
+	parts   bool                   // the family has native histograms and possibly their classic parts
+	whole   map[string]*dto.Metric // histograms and summaries being reassembled, by labels
 }
 
 func newBuilder(key groupingkey.Key, o Options) *builder {
 	b := &builder{options: o, key: []*dto.LabelPair{pair("job", key.Job)}}
 	for _, l := range key.Labels {
-		b.key = append(b.key, pair(b.spell(l.Name), l.Value))
+		b.key = append(b.key, pair(b.escapeName(l.Name), l.Value))
 	}
 	return b
 }
 
-// spell is a name as the reader understands it.
-func (b *builder) spell(name string) string {
+// escapeName returns the name as the reader understands it.
+func (b *builder) escapeName(name string) string {
 	if b.options.Escape == nil {
 		return name
 	}
 	return b.options.Escape(name)
 }
 
-// pair makes a label in one allocation.
+// pair creates a label with one allocation.
 func pair(name, value string) *dto.LabelPair {
 	p := &struct {
 		dto.LabelPair
@@ -53,9 +53,9 @@ func pair(name, value string) *dto.LabelPair {
 	return &p.LabelPair
 }
 
-// build makes a family of what is held.
+// build converts a stored family.
 func (b *builder) build(f *Family) *dto.MetricFamily {
-	b.family = &dto.MetricFamily{Name: new(b.spell(f.Name)), Type: protobufType(f.Type).Enum()}
+	b.family = &dto.MetricFamily{Name: new(b.escapeName(f.Name)), Type: protobufType(f.Type).Enum()}
 	b.whole = nil
 	md := f.Metrics()
 	b.parts = hasParts(md)
@@ -70,7 +70,7 @@ func (b *builder) build(f *Family) *dto.MetricFamily {
 	return b.family
 }
 
-// hasParts tells whether metrics of a family are of several kinds, native histograms among them.
+// hasParts reports whether a family has native histograms and metrics of other kinds.
 func hasParts(md pmetric.Metrics) bool {
 	native, other := false, false
 	for _, rm := range md.ResourceMetrics().All() {
@@ -84,7 +84,7 @@ func hasParts(md pmetric.Metrics) bool {
 	return native && other
 }
 
-// protobufType is the type of the protobuf format, or the nearest one that it has.
+// protobufType returns the protobuf format's type, or the nearest one.
 func protobufType(prometheusType string) dto.MetricType {
 	switch prometheusType {
 	case "counter":
@@ -102,7 +102,7 @@ func protobufType(prometheusType string) dto.MetricType {
 	}
 }
 
-// addMetric adds the points of a metric, whose name is that of the family and the suffix.
+// addMetric adds the points of a metric named by family and suffix.
 func (b *builder) addMetric(m pmetric.Metric, suffix string) {
 	if help := m.Description(); help != "" && b.family.Help == nil {
 		b.family.Help = &help
@@ -153,10 +153,10 @@ func (b *builder) addNumbers(points pmetric.NumberDataPointSlice, suffix string)
 	}
 }
 
-// staleNaN are the bits of the NaN by which Prometheus marks the end of a series (model/value in Prometheus).
+// staleNaN is the bit pattern of Prometheus' stale marker (model/value).
 const staleNaN uint64 = 0x7ff0000000000002
 
-// recorded is the value of a point. One that has none was pushed as the end of its series.
+// recorded returns a point's value, or a stale marker if it has none.
 func recorded(v float64, flags pmetric.DataPointFlags) float64 {
 	if flags.NoRecordedValue() {
 		return math.Float64frombits(staleNaN)
@@ -164,7 +164,7 @@ func recorded(v float64, flags pmetric.DataPointFlags) float64 {
 	return v
 }
 
-// created is the created timestamp, or nil if it is not known.
+// created returns the created timestamp, or nil if unknown.
 func created(start pcommon.Timestamp) *timestamppb.Timestamp {
 	if start == 0 {
 		return nil
@@ -182,14 +182,14 @@ func summary(p pmetric.SummaryDataPoint) *dto.Summary {
 	return s
 }
 
-// labels are the labels of a series, sorted by name. As in a Pushgateway, the grouping key sets its labels in every series,
-// and one without instance gets an empty one. The attribute named without is left out.
+// labels returns a series' labels sorted by name, except the one named without. As in a Pushgateway, grouping labels
+// override others and every series has an instance, possibly empty.
 func (b *builder) labels(attributes pcommon.Map, without string) []*dto.LabelPair {
 	labels := make([]*dto.LabelPair, 0, len(b.key)+len(b.scope)+attributes.Len()+1)
 	labels = append(append(labels, b.key...), b.scope...)
 	for name, v := range attributes.All() {
 		if name != without {
-			labels = append(labels, pair(b.spell(name), v.AsString()))
+			labels = append(labels, pair(b.escapeName(name), v.AsString()))
 		}
 	}
 	return sortLabels(append(labels, noInstance))
@@ -197,13 +197,13 @@ func (b *builder) labels(attributes pcommon.Map, without string) []*dto.LabelPai
 
 var noInstance = pair("instance", "")
 
-// sortLabels sorts labels by name, in place. Of those with one name the first one stays.
+// sortLabels sorts labels by name in place and keeps the first of each name.
 func sortLabels(labels []*dto.LabelPair) []*dto.LabelPair {
 	slices.SortStableFunc(labels, func(a, b *dto.LabelPair) int { return strings.Compare(a.GetName(), b.GetName()) })
 	return slices.CompactFunc(labels, func(a, b *dto.LabelPair) bool { return a.GetName() == b.GetName() })
 }
 
-// scopeLabels turns a scope back into the labels that it was made of. There are none for that of the receiver.
+// scopeLabels returns the labels that a scope was built from. The receiver's own scope has none.
 func (b *builder) scopeLabels(sm pmetric.ScopeMetrics) []*dto.LabelPair {
 	scope := sm.Scope()
 	if scope.Name() == b.options.ScopeName && sm.SchemaUrl() == "" && scope.Attributes().Len() == 0 {
@@ -212,7 +212,7 @@ func (b *builder) scopeLabels(sm pmetric.ScopeMetrics) []*dto.LabelPair {
 	var labels []*dto.LabelPair
 	put := func(name, value string) {
 		if value != "" {
-			labels = append(labels, pair(b.spell("otel_scope_"+name), value))
+			labels = append(labels, pair(b.escapeName("otel_scope_"+name), value))
 		}
 	}
 	put("name", scope.Name())
@@ -232,7 +232,7 @@ const (
 	pushFailureTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
-// pushTime makes the family of one of the group's times. If that has never been, it was set when the other one was.
+// pushTime builds the family for one of the group's push times. A time that never was dates from the other time.
 func (b *builder) pushTime(name, help string, at, other time.Time) family {
 	seconds, set := 0.0, other
 	if !at.IsZero() {

@@ -26,7 +26,7 @@ const (
 	protobuf    = exposition.Protobuf
 )
 
-// TestFamilies pushes once and reads the text format. What a Pushgateway shows is compared in TestConformance.
+// TestFamilies pushes once and reads the text format. TestConformance compares with a Pushgateway.
 func TestFamilies(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -97,7 +97,7 @@ func TestFamilies(t *testing.T) {
 	}
 }
 
-// TestProtobuf compares with what was pushed, less the grouping labels, what the text format does not show.
+// TestProtobuf compares protobuf output, including what the text format omits, with the push without grouping labels.
 func TestProtobuf(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct{ name, family string }{
@@ -135,7 +135,7 @@ func TestProtobuf(t *testing.T) {
 	}
 }
 
-// TestEndedSeries reads back what was pushed as stale.
+// TestEndedSeries reads back pushed stale markers.
 func TestEndedSeries(t *testing.T) {
 	t.Parallel()
 	stale := math.Float64frombits(0x7ff0000000000002)
@@ -184,7 +184,7 @@ func TestPushTimes(t *testing.T) {
 			m := held(t, push{"job/j/a@base64/=", text, "# TYPE b gauge\nb 7\n"})
 			for key, g := range m {
 				g.PushTime, g.PushFailureTime = test.pushed, test.failed
-				g.Families[0].Name = "push_time_seconds" // Held since there were no push times.
+				g.Families[0].Name = "push_time_seconds" // stored before push times were enabled
 				m[key] = g
 			}
 			want := append(help("push_failure_time_seconds", "failed."), "push_failure_time_seconds"+labels+test.fail)
@@ -194,7 +194,7 @@ func TestPushTimes(t *testing.T) {
 	}
 }
 
-// TestEscape has names that a reader without UTF-8 names cannot tell apart.
+// TestEscape has names that are equal for a reader without UTF-8 names.
 func TestEscape(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
@@ -227,7 +227,7 @@ func TestEscape(t *testing.T) {
 	}
 }
 
-// TestSeriesSeenTwice has series that went from one group to another while the groups were read, one after the other.
+// TestSeriesSeenTwice has series that moved between groups during the read.
 func TestSeriesSeenTwice(t *testing.T) {
 	t.Parallel()
 	numbers := "# TYPE a gauge\na{x=\"1\"} 1\na{y=\"1\"} 2\n"

@@ -1,15 +1,15 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gather reads back what groups hold, as a Pushgateway 1.11.3 shows it: as metric families for a scrape
-// ([Families]) and as the JSON of its query API ([WriteMetrics]).
+// Package gather converts stored groups back to a Pushgateway 1.11.3's output: metric families for a scrape ([Families])
+// and the JSON of its query API ([WriteMetrics]).
 //
-// It undoes what package translate did. Where a Pushgateway would have refused a push, because of what another group holds,
-// and this receiver did not, the families that clash are shown untyped, series by series (clash.go), so that a scrape
-// always succeeds.
+// A scrape always succeeds. Where groups conflict and a Pushgateway would have refused a push, the families are exposed
+// as untyped series (clash.go). The output omits exemplars, units, empty labels outside the grouping key and families
+// without series. Types that the formats do not have, info and stateset, become gauges.
 //
-// Not shown are exemplars, units, labels whose value is empty unless they belong to the grouping key, and families without
-// series. The text format has no word for some types: info and stateset are shown as gauges.
+// The package only reads its input, and its functions can run concurrently. It does not store groups and does not know
+// HTTP.
 package gather
 
 import (
@@ -25,42 +25,41 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// Group is what is held of one group at one moment. Nothing of it changes while it is read.
+// Group is an immutable snapshot of one stored group.
 type Group struct {
 	Key groupingkey.Key
-	// PushTime and PushFailureTime are those of the last push that was taken and of the last one that was refused. They are
-	// zero if there was none.
+	// PushTime and PushFailureTime are the times of the last accepted and the last refused push. They are zero if there
+	// was none.
 	PushTime, PushFailureTime time.Time
-	// Families have names that differ.
+	// Families have distinct names.
 	Families []Family
 }
 
 // Family is a metric family of a group.
 type Family struct {
 	Name string
-	Type string // as in a metric's metadata, "prometheus.type"
-	// PushTime is that of the push that brought the family.
+	Type string // as in metric metadata "prometheus.type"
+	// PushTime is the time of the push that set the family.
 	PushTime time.Time
-	// Metrics makes the family's metrics, of a type that agrees with Type. Histograms that OTLP cannot hold are gauges of
-	// their series there, named by the family's name and a suffix.
+	// Metrics builds the family's metrics. Their type agrees with Type, except for flattened histograms: those are gauges
+	// named by family and suffix.
 	Metrics func() pmetric.Metrics
 }
 
-// Options are the settings that reading back depends on.
+// Options are the settings of the output.
 type Options struct {
-	// PushTimes adds push_time_seconds and push_failure_time_seconds of each group, in place of families of these names.
+	// PushTimes adds push_time_seconds and push_failure_time_seconds to each group and replaces families of these names.
 	PushTimes bool
-	// ScopeName is the scope of points that named none when they were pushed. Its version may be that of an earlier build.
+	// ScopeName is the default scope of points. Its version can be that of an earlier build.
 	ScopeName string
-	// Escape spells names that the reader would not understand. Those that it makes alike become one. Nil leaves names as
-	// they were pushed.
+	// Escape, if not nil, rewrites names for the reader. Families whose names become equal are merged.
 	Escape func(name string) string
-	// Natives tells that the reader understands native histograms.
+	// Natives says that the reader supports native histograms.
 	Natives bool
 }
 
-// Families are the families of all groups, merged by name and sorted as a registry of client_golang sorts them. Of several
-// HELP texts for one name the first one is shown, in the order of the groups.
+// Families merges the families of all groups by name, sorted as in a client_golang registry. Of different HELP texts the
+// first group's wins.
 func Families(groups iter.Seq[Group], o Options) []*dto.MetricFamily {
 	all := merger{}
 	for g := range groups {
@@ -68,7 +67,7 @@ func Families(groups iter.Seq[Group], o Options) []*dto.MetricFamily {
 			all.add(f.MetricFamily)
 		}
 	}
-	all.settle()
+	all.resolveConflicts()
 	sorted := make([]*dto.MetricFamily, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		f := all[name].MetricFamily
@@ -82,9 +81,9 @@ func Families(groups iter.Seq[Group], o Options) []*dto.MetricFamily {
 	return sorted
 }
 
-// withoutRepeated leaves out of sorted metrics those that have series of one before. A scrape with one series twice fails. Groups are
-// not read at one moment, so that a series that goes from one to another may be seen in both; and Escape may make two series one.
-// A classic histogram and a native one of the same labels have no series in common.
+// withoutRepeated removes metrics with the series of an earlier one, because a scrape with duplicate series fails. Groups
+// are read one after another, so a series that moves between groups can appear in both. Escape can also make series
+// equal. A classic and a native histogram share no series.
 func withoutRepeated(sorted []*dto.Metric) []*dto.Metric {
 	kept := sorted[:0]
 	for _, m := range sorted {
@@ -99,8 +98,8 @@ func withoutRepeated(sorted []*dto.Metric) []*dto.Metric {
 	return kept
 }
 
-// compareMetrics orders the series of a family as a registry does: by the number of their labels, then by their values. Of those
-// with the same labels, histograms with both parts come first, and native ones last.
+// compareMetrics orders series as a registry does, by number of labels and then label values. With equal labels,
+// histograms with both parts are first and native ones last.
 func compareMetrics(a, b *dto.Metric) int {
 	if c := compareLabels(a, b); c != 0 {
 		return c
@@ -119,7 +118,7 @@ func rank(m *dto.Metric) int {
 	}
 }
 
-// compareLabels orders by the number of labels, then by their values and in the end by their names.
+// compareLabels orders by number of labels, then by values, then by names.
 func compareLabels(a, b *dto.Metric) int {
 	if c := cmp.Compare(len(a.Label), len(b.Label)); c != 0 {
 		return c
@@ -137,13 +136,13 @@ func compareLabels(a, b *dto.Metric) int {
 	return 0
 }
 
-// family is a family of a group, with the time at which it was pushed.
+// family is a family of a group with its push time.
 type family struct {
 	*dto.MetricFamily
 	pushTime time.Time
 }
 
-// families are those of the group that have series.
+// families yields the group's families that have series.
 func (g *Group) families(o Options) iter.Seq[family] {
 	return func(yield func(family) bool) {
 		b := newBuilder(g.Key, o)
@@ -154,7 +153,7 @@ func (g *Group) families(o Options) iter.Seq[family] {
 		for i := range g.Families {
 			f := &g.Families[i]
 			if o.PushTimes && (f.Name == pushTimeName || f.Name == pushFailureTimeName) {
-				continue // Held since a time with other settings.
+				continue // stored earlier, under other settings
 			}
 			if built := b.build(f); len(built.Metric) > 0 && !yield(family{built, f.PushTime}) {
 				return

@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// putClassic puts in the classic part of a histogram: cumulative buckets, up to that for +Inf. One that has ended has ended with all
-// of its series.
+// putClassic writes the classic part of a histogram: cumulative buckets up to +Inf. A stale marker ends all of its
+// series.
 func putClassic(h *dto.Histogram, p pmetric.HistogramDataPoint) {
 	sum := recorded(p.Sum(), p.Flags())
 	h.SampleSum, h.CreatedTimestamp = &sum, created(p.StartTimestamp())
@@ -36,7 +36,7 @@ func bucket(bound, cumulative float64) *dto.Bucket {
 	return b
 }
 
-// splitCount gives a count the field it has in the protobuf format: that for floats only if it is no whole number.
+// splitCount returns a count for its protobuf field: the float field only if it is not whole.
 func splitCount(v float64) (whole *uint64, float *float64) {
 	if v >= 0 && v < 1<<64 && v == math.Trunc(v) {
 		return new(uint64(v)), nil
@@ -44,7 +44,7 @@ func splitCount(v float64) (whole *uint64, float *float64) {
 	return nil, &v
 }
 
-// putNative puts in the native part of a histogram. One that has ended is told by its sum, as in Prometheus.
+// putNative writes the native part of a histogram. As in Prometheus, a stale sum ends it.
 func putNative(h *dto.Histogram, p pmetric.ExponentialHistogramDataPoint) {
 	sum, count, zero := recorded(p.Sum(), p.Flags()), p.Count(), p.ZeroCount()
 	schema, threshold := p.Scale(), p.ZeroThreshold()
@@ -53,18 +53,18 @@ func putNative(h *dto.Histogram, p pmetric.ExponentialHistogramDataPoint) {
 	h.PositiveSpan, h.PositiveDelta = spans(p.Positive())
 	h.NegativeSpan, h.NegativeDelta = spans(p.Negative())
 	if len(h.PositiveSpan)+len(h.NegativeSpan) == 0 && threshold == 0 && zero == 0 {
-		// Without a span, this would be an empty classic histogram.
+		// A span distinguishes it from an empty classic histogram.
 		h.PositiveSpan = []*dto.BucketSpan{{Offset: new(int32), Length: new(uint32)}}
 	}
 }
 
-// maxGap is the number of empty buckets that take no more room than a new span does. client_golang has the same.
+// maxGap is the number of empty buckets that take no more room than a span, as in client_golang.
 const maxGap = 2
 
-// spans are the populated buckets of one side and the differences of their populations. An OTLP bucket is named by its lower
-// bound, one of Prometheus by its upper one: hence the difference of 1.
+// spans returns the spans and deltas of one side. The offset of 1 is because OTLP identifies a bucket by its lower bound
+// and Prometheus by its upper bound.
 func spans(b pmetric.ExponentialHistogramDataPointBuckets) (spans []*dto.BucketSpan, deltas []int64) {
-	var next int32 // the bucket behind the last one
+	var next int32 // the bucket after the last one
 	var last int64
 	for i, count := range b.BucketCounts().All() {
 		if count == 0 {
@@ -87,13 +87,13 @@ func spans(b pmetric.ExponentialHistogramDataPointBuckets) (spans []*dto.BucketS
 	return spans, deltas
 }
 
-// join adds a series of a histogram that was flattened to the histogram that it came from: that of the same labels.
+// join adds a series of a flattened histogram to the histogram of the same labels.
 func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
 	h := b.histogramOf(attributes)
 	switch suffix {
 	case "_bucket":
 		le, _ := attributes.Get("le")
-		bound, _ := strconv.ParseFloat(le.AsString(), 64) // It was a number that was spelled there.
+		bound, _ := strconv.ParseFloat(le.AsString(), 64) // always valid: formatted from a number
 		h.Bucket = append(h.Bucket, bucket(bound, v))
 	case "_sum", "_gsum":
 		h.SampleSum = &v
@@ -102,7 +102,7 @@ func (b *builder) join(attributes pcommon.Map, suffix string, v float64) {
 	}
 }
 
-// histogram finds or makes the histogram that a point is all or a part of.
+// histogram returns the histogram of a point and creates it if needed.
 func (b *builder) histogram(attributes pcommon.Map) *dto.Histogram {
 	if b.parts {
 		return b.histogramOf(attributes)
@@ -112,7 +112,7 @@ func (b *builder) histogram(attributes pcommon.Map) *dto.Histogram {
 	return m.Histogram
 }
 
-// histogramOf finds or makes the histogram that a series is a part of.
+// histogramOf returns the histogram that a series is a part of and creates it if needed.
 func (b *builder) histogramOf(attributes pcommon.Map) *dto.Histogram {
 	m := b.wholeOf(attributes, "le")
 	if m.Histogram == nil {
@@ -121,7 +121,7 @@ func (b *builder) histogramOf(attributes pcommon.Map) *dto.Histogram {
 	return m.Histogram
 }
 
-// joinSummary adds a series of a summary that was flattened to the summary that it came from.
+// joinSummary adds a series of a flattened summary to its summary.
 func (b *builder) joinSummary(attributes pcommon.Map, suffix string, v float64) {
 	m := b.wholeOf(attributes, "quantile")
 	if m.Summary == nil {
@@ -130,7 +130,7 @@ func (b *builder) joinSummary(attributes pcommon.Map, suffix string, v float64) 
 	switch suffix {
 	case "":
 		q, _ := attributes.Get("quantile")
-		quantile, _ := strconv.ParseFloat(q.AsString(), 64) // It was a number that was spelled there.
+		quantile, _ := strconv.ParseFloat(q.AsString(), 64) // always valid: formatted from a number
 		m.Summary.Quantile = append(m.Summary.Quantile, &dto.Quantile{Quantile: &quantile, Value: &v})
 	case "_sum":
 		m.Summary.SampleSum = &v
@@ -139,7 +139,8 @@ func (b *builder) joinSummary(attributes pcommon.Map, suffix string, v float64) 
 	}
 }
 
-// wholeOf finds or makes the histogram or summary that a series is a part of. The label is one of the part alone.
+// wholeOf returns the histogram or summary that a series is a part of and creates it if needed. The label belongs to the
+// part only.
 func (b *builder) wholeOf(attributes pcommon.Map, label string) *dto.Metric {
 	labels := b.labels(attributes, label)
 	id := identity(labels)

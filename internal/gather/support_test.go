@@ -28,26 +28,26 @@ import (
 
 const scopeName = "receiver"
 
-// options are those of most tests: names as pushed, without the times of pushes.
+// options are the default of the tests: names as pushed, no push times.
 var options = gather.Options{ScopeName: scopeName}
 
-// The times at which the tests push.
+// Push times of the tests.
 var (
 	pushed = time.Date(2023, 11, 14, 22, 13, 20, 500000000, time.UTC)
 	failed = pushed.Add(time.Minute)
 )
 
-// push is a push to a group, named by what follows /metrics/ in its path.
+// push is a push to the group of a path after /metrics/.
 type push struct {
 	path   string
 	format exposition.Format
 	body   string
 }
 
-// memory is what the store holds, as far as gather is concerned.
+// memory replaces the store for gather.
 type memory map[string]gather.Group
 
-// held is what is held after some pushes.
+// held returns the state after some pushes.
 func held(t *testing.T, pushes ...push) memory {
 	m := memory{}
 	for _, p := range pushes {
@@ -63,7 +63,7 @@ func held(t *testing.T, pushes ...push) memory {
 	return m
 }
 
-// delimited encodes families that are written as prototext, a blank line between them.
+// delimited encodes prototext families, separated by a blank line.
 func delimited(t *testing.T, body string) []byte {
 	var families []*dto.MetricFamily
 	for text := range strings.SplitSeq(body, "\n\n") {
@@ -83,7 +83,7 @@ func encoded(t *testing.T, families []*dto.MetricFamily) []byte {
 	return out.Bytes()
 }
 
-// push takes a push.
+// push applies a push.
 func (m memory) push(t *testing.T, key groupingkey.Key, format exposition.Format, body []byte, replace bool) {
 	var batch exposition.Batch
 	require.NoError(t, batch.Decode(format, body, exposition.Options{UTF8Names: true}))
@@ -105,11 +105,11 @@ func (m memory) push(t *testing.T, key groupingkey.Key, format exposition.Format
 
 func kept(p *translate.Push, f translate.Family) func() pmetric.Metrics {
 	md := pmetric.NewMetrics()
-	p.With(f, func(lent pmetric.Metrics) { lent.CopyTo(md) })
+	p.WithFamily(f, func(lent pmetric.Metrics) { lent.CopyTo(md) })
 	return func() pmetric.Metrics { return md }
 }
 
-// groups are all groups, sorted by key.
+// groups yields all groups, sorted by key.
 func (m memory) groups() iter.Seq[gather.Group] {
 	return func(yield func(gather.Group) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
@@ -120,7 +120,7 @@ func (m memory) groups() iter.Seq[gather.Group] {
 	}
 }
 
-// exposed is what a scrape of the text format shows, line by line.
+// exposed returns the lines of a scrape in the text format.
 func exposed(t *testing.T, families []*dto.MetricFamily) []string {
 	var out bytes.Buffer
 	format := expfmt.NewFormat(expfmt.TypeTextPlain).WithEscapingScheme(model.NoEscaping)

@@ -37,7 +37,7 @@ func FuzzParse(f *testing.F) {
 		path := strings.TrimPrefix(u.Path, "/metrics/")
 		got, ok, err := groupingkey.Parse(path, utf8Names)
 		if strings.ContainsFunc(path, func(r rune) bool { return r < ' ' }) {
-			return // model.UnescapeName takes some control characters for digits.
+			return // model.UnescapeName accepts some control characters as digits.
 		}
 		want, wantOK, wantErr := oracle(path, utf8Names)
 		require.Equal(t, wantOK, ok)
@@ -80,8 +80,8 @@ var (
 	legacyName = regexp.MustCompile(`^[a-zA-Z_][a-zA-Z0-9_]*$`)
 )
 
-// oracle says what a Pushgateway makes of the path, in the terms of its documentation and with Prometheus' own library:
-// the labels of the key, or the error's text.
+// oracle returns a Pushgateway's result for the path, by its documentation and Prometheus' library: the key's labels or
+// the error.
 func oracle(path string, utf8Names bool) (labels map[string]string, ok bool, errText string) {
 	m := pushPath.FindStringSubmatch(path)
 	if m == nil {
@@ -135,7 +135,7 @@ func oracleLabel(labels map[string]string, name, value string, utf8Names bool) (
 	return ""
 }
 
-// poisons reports whether a Pushgateway would accept the key and break by it.
+// poisons reports whether a Pushgateway would accept the key and break.
 func poisons(labels map[string]string) bool {
 	for name, value := range labels {
 		if strings.HasPrefix(name, model.ReservedLabelPrefix) || !utf8.ValidString(value) {
@@ -145,7 +145,7 @@ func poisons(labels map[string]string) bool {
 	return false
 }
 
-// What escape writes is read back by Prometheus' library too.
+// Prometheus' library reads escaped names too.
 func TestEscapedNamesAreReadByPrometheus(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{"a.b", "é", "a b", "a/b", "U__foo.", "日本", "\U000fffff", "1a", "a@base64"} {

@@ -1,10 +1,12 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package groupingkey turns the URL path of a push into the grouping key it names and back.
+// Package groupingkey converts between the URL path of a push and its grouping key.
 //
-// The grammar is a Pushgateway's (README, "URL"; handler/push.go): after /metrics comes job or job@base64 with its value,
-// then any number of label pairs, whose names may end in @base64 too.
+// The grammar is a Pushgateway's (README, "URL"; handler/push.go): /metrics, then job or job@base64 with its value, then
+// label pairs whose names can also end in @base64. Every valid path has one key, and every key has one canonical path.
+//
+// Keys are immutable values and safe for concurrent use. The package does not route requests and does not know prefixes.
 package groupingkey
 
 import (
@@ -17,14 +19,14 @@ import (
 // Label is one label of a grouping key.
 type Label struct{ Name, Value string }
 
-// Key is a grouping key: a non-empty job and further labels with distinct names, sorted by name. All values are valid
-// UTF-8; they may be empty. Two paths that name the same group give equal keys.
+// Key is a grouping key: a non-empty job and further labels with distinct names, sorted by name. Values are valid UTF-8
+// and can be empty. Paths of the same group give equal keys.
 type Key struct {
 	Job    string
-	Labels []Label // without job, sorted by name; instance is one of them
+	Labels []Label // without job, sorted by name; including instance
 }
 
-// Get gives the value of a label other than job, and whether the key has that label: an empty value is a value.
+// Get returns the value of a label other than job and whether the key has it, even if it is empty.
 func (k Key) Get(name string) (value string, ok bool) {
 	i, ok := slices.BinarySearchFunc(k.Labels, name, func(l Label, name string) int { return strings.Compare(l.Name, name) })
 	if !ok {
@@ -33,7 +35,7 @@ func (k Key) Get(name string) (value string, ok bool) {
 	return k.Labels[i].Value, true
 }
 
-// Clone copies the key and its strings, which may be views into a request.
+// Clone copies the key and its strings, which can be views into a request.
 func (k Key) Clone() Key {
 	labels := make([]Label, len(k.Labels))
 	for i, l := range k.Labels {
@@ -42,17 +44,17 @@ func (k Key) Clone() Key {
 	return Key{Job: strings.Clone(k.Job), Labels: labels}
 }
 
-// seed differs from process to process, so that nobody can choose keys that collide.
+// seed is random per process, to prevent constructed collisions.
 var seed = maphash.MakeSeed()
 
-// separator ends each part of what is hashed. No name and no value holds this byte, since it never occurs in UTF-8.
+// separator ends each hashed part. The byte never occurs in UTF-8.
 const separator = 0xff
 
-// Hash is the same for equal keys within one process. It must not leave the process.
+// Hash is equal for equal keys within this process. Do not store it.
 func (k Key) Hash() uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
-	// Writing to a maphash never fails.
+	// never fails
 	_, _ = h.WriteString(k.Job)
 	for _, l := range k.Labels {
 		_ = h.WriteByte(separator)
@@ -63,7 +65,7 @@ func (k Key) Hash() uint64 {
 	return h.Sum64()
 }
 
-// String writes the key as a label set with job first, for logs and errors: {job="j",a="b"}.
+// String returns the key as a label set with job first, such as {job="j",a="b"}.
 func (k Key) String() string {
 	b := append(make([]byte, 0, 64), `{job=`...)
 	b = strconv.AppendQuote(b, k.Job)

@@ -9,11 +9,11 @@ import (
 	"unicode/utf8"
 )
 
-// escapePrefix starts a label name in the value encoding of Prometheus' UTF-8 names ("escaping=values").
+// escapePrefix starts a label name in the value encoding of UTF-8 names ("escaping=values").
 const escapePrefix = "U__"
 
-// maxEscape is the largest code point whose escape is read back. Prometheus' unescaping (common, model.UnescapeName)
-// stops after five hexadecimal digits; what lies beyond can only stand as it is.
+// maxEscape is the largest code point that Prometheus' unescaping (common, model.UnescapeName) reads: it stops after five
+// hexadecimal digits.
 const maxEscape = 0xfffff
 
 // isLegacyName reports whether the name matches [a-zA-Z_][a-zA-Z0-9_]*.
@@ -30,8 +30,8 @@ func isLegacyByte(c byte) bool {
 	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '_'
 }
 
-// unescape undoes the value encoding: after U__ stand __ for an underscore and _<hex>_ for any code point. A name that is
-// not well encoded is taken as it is written, as a Pushgateway does.
+// unescape decodes the value encoding: after U__, __ is an underscore and _<hex>_ a code point. As in a Pushgateway, an
+// invalid encoding is kept as written.
 func unescape(name string) string {
 	rest, ok := strings.CutPrefix(name, escapePrefix)
 	if !ok {
@@ -55,7 +55,7 @@ func unescape(name string) string {
 	}
 }
 
-// writeRune writes the code point that the hexadecimal digits name, or an underscore if there are none.
+// writeRune writes the code point of the hexadecimal digits, or an underscore without digits.
 func writeRune(b *strings.Builder, digits string) bool {
 	if digits == "" {
 		b.WriteByte('_')
@@ -63,7 +63,7 @@ func writeRune(b *strings.Builder, digits string) bool {
 	}
 	for i := range len(digits) {
 		if strings.IndexByte("0123456789abcdefABCDEF", digits[i]) < 0 {
-			return false // ParseUint would take a sign or, with base 0, a prefix.
+			return false // ParseUint would accept a sign and, with base 0, a prefix.
 		}
 	}
 	r, err := strconv.ParseUint(digits, 16, 32)
@@ -74,7 +74,7 @@ func writeRune(b *strings.Builder, digits string) bool {
 	return true
 }
 
-// escape writes the name in the value encoding, so that unescape gives it back.
+// escape is the inverse of unescape.
 func escape(name string) string {
 	b := []byte(escapePrefix)
 	for _, r := range name {

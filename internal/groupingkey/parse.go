@@ -15,19 +15,18 @@ import (
 const (
 	jobLabel     = "job"
 	base64Suffix = "@base64"
-	// reservedPrefix starts the label names that Prometheus keeps for itself.
+	// reservedPrefix starts Prometheus' internal label names.
 	reservedPrefix = "__"
 )
 
 var errNoJob = errors.New("job name is required")
 
-// Parse reads what follows "/metrics/" in a path that has been percent-decoded once and not been cleaned:
-// job/<job>{/<label>/<value>}, where job and the label names may be followed by @base64.
+// Parse reads a path after "/metrics/": job/<job>{/<label>/<value>}, where job and label names can end in @base64. The
+// path must be percent-decoded once and not cleaned.
 //
-// It reports false if the path is none of a push at all: another first element, or an empty one where the job stands. The
-// error is what the person who pushed reads; its text and the order of the checks are a Pushgateway's. A Pushgateway
-// notices values that are not UTF-8, and reserved names that an escape hides, only after it has stored something that
-// breaks every later push and scrape; here they are refused at once.
+// It returns false if the path is not a push path: another first element, or an empty job. The error is the client's
+// message; its text and the order of checks are a Pushgateway's. Invalid UTF-8 and escaped reserved names are refused. A
+// Pushgateway stores them and then fails on every later push and scrape.
 func Parse(path string, utf8Names bool) (k Key, ok bool, err error) {
 	head, rest, _ := strings.Cut(path, "/")
 	job, labels := rest, ""
@@ -48,7 +47,7 @@ func parse(job string, encoded bool, labels string, utf8Names bool) (k Key, err 
 	k.Job = job
 	if encoded {
 		if k.Job, err = decodeBase64(job); err != nil {
-			// What is quoted is the part that could be decoded, as a Pushgateway does it.
+			// Quotes the decodable part, as a Pushgateway does.
 			return k, fmt.Errorf("invalid base64 encoding in job name %q: %w", k.Job, err)
 		}
 	}
@@ -61,7 +60,7 @@ func parse(job string, encoded bool, labels string, utf8Names bool) (k Key, err 
 	return k, k.check()
 }
 
-// parseLabels reads the part of the path behind the job, with its leading slash. A lone slash is no label.
+// parseLabels reads the path after the job, with its leading slash. A lone slash is no label.
 func parseLabels(path string, utf8Names bool) ([]Label, error) {
 	if len(path) <= 1 {
 		return nil, nil
@@ -79,7 +78,7 @@ func parseLabels(path string, utf8Names bool) ([]Label, error) {
 		if err != nil {
 			return nil, err
 		}
-		if label.Name != jobLabel { // The job is what stands in front, whatever a label of that name says.
+		if label.Name != jobLabel { // The path's job wins over a label of that name.
 			labels = append(labels, label)
 		}
 	}
@@ -106,8 +105,8 @@ func parseLabel(name, value string, utf8Names bool) (Label, error) {
 	return label, nil
 }
 
-// lastOfEachName sorts the labels by name and keeps of those with one name the last. What is kept holds no memory of those that
-// are not: a key lives as long as its push, and a path can name one label a quarter of a million times.
+// lastOfEachName sorts the labels by name and keeps the last of each name. It copies them if any are dropped: a path can
+// repeat a label a quarter of a million times, and a key lives as long as its push.
 func lastOfEachName(labels []Label) []Label {
 	if len(labels) == 0 {
 		return nil
@@ -125,7 +124,7 @@ func lastOfEachName(labels []Label) []Label {
 	return kept
 }
 
-// check refuses the keys with which a push would poison a Pushgateway.
+// check refuses keys that break a Pushgateway.
 func (k Key) check() error {
 	if err := checkLabel(Label{jobLabel, k.Job}); err != nil {
 		return err
@@ -149,7 +148,7 @@ func checkLabel(l Label) error {
 	return nil
 }
 
-// decodeBase64 decodes the URL-safe alphabet with any padding, or none. With an error comes what precedes the fault.
+// decodeBase64 decodes URL-safe base64 with or without padding. With an error it returns the decoded prefix.
 func decodeBase64(s string) (string, error) {
 	b, err := base64.RawURLEncoding.DecodeString(strings.TrimRight(s, "="))
 	return string(b), err

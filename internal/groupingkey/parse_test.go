@@ -19,7 +19,7 @@ func key(job string, labels ...label) groupingkey.Key {
 	return groupingkey.Key{Job: job, Labels: labels}
 }
 
-// The names in brackets are the recorded cases of a Pushgateway.
+// Names in brackets are the recorded cases of a Pushgateway.
 func TestParseAccepted(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -190,7 +190,7 @@ func TestParseUTF8NamesRefused(t *testing.T) {
 	}
 }
 
-// What a key has no use for must not stay with it.
+// A key must not keep memory of unused labels alive.
 func TestParsedKeyHoldsNothingElse(t *testing.T) {
 	t.Parallel()
 	for name, path := range map[string]string{

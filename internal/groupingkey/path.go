@@ -8,9 +8,8 @@ import (
 	"strings"
 )
 
-// Path is the canonical path of the group, one for each key: labels in order, values in base64 unless they consist of
-// characters that no URL encodes, and, where UTF-8 names are in use, names escaped that are not plain ones. Parse gives
-// the key back from what follows /metrics/, with the same utf8Names.
+// Path returns the group's canonical path: labels in order, and base64 for values with characters that URLs encode. With
+// UTF-8 names, other than legacy names are escaped. Parse with the same utf8Names returns the key.
 func (k Key) Path(utf8Names bool) string {
 	var b strings.Builder
 	b.WriteString("/metrics")
@@ -33,15 +32,15 @@ func writeElements(b *strings.Builder, name, value string) {
 		b.WriteByte('/')
 		b.WriteString(value)
 	case value == "":
-		b.WriteString(base64Suffix + "/=") // The padding keeps the element from being empty.
+		b.WriteString(base64Suffix + "/=") // Padding prevents an empty element.
 	default:
 		b.WriteString(base64Suffix + "/")
 		b.WriteString(base64.RawURLEncoding.EncodeToString([]byte(value)))
 	}
 }
 
-// isPlainElement reports whether the value can stand in a path as it is: not empty, of RFC 3986's unreserved characters
-// only, and none of the dots that are taken for a directory.
+// isPlainElement reports whether the value needs no encoding: not empty, only RFC 3986's unreserved characters, and not a
+// dot segment.
 func isPlainElement(value string) bool {
 	for i := range len(value) {
 		if c := value[i]; !isLegacyByte(c) && c != '-' && c != '.' && c != '~' {

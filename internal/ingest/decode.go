@@ -34,11 +34,11 @@ func (in *Ingest) decode(o *Observation, batch *exposition.Batch, r Request, res
 func (in *Ingest) decodeAs(f exposition.Format, batch *exposition.Batch, r Request, reserved *reservation) error {
 	options := in.options.Exposition
 	estimator := &memoryEstimator{key: r.Key, body: r.Body, stored: in.groups != nil}
-	options.Weigh = func(b *exposition.Batch) error { return reserved.upTo(estimator.extra(b)) }
+	options.CheckMemory = func(b *exposition.Batch) error { return reserved.upTo(estimator.extra(b)) }
 	if err := batch.Decode(f, r.Body, options); err != nil {
 		return err
 	}
-	return options.Weigh(batch)
+	return options.CheckMemory(batch)
 }
 
 // honorsTimestamps reports whether a batch that was decoded as text has timestamps that would be honored. They are milliseconds in text

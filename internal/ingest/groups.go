@@ -135,7 +135,7 @@ func (g *groups) families(push *translate.Push) ([]*store.Family, error) {
 	families := make([]*store.Family, 0, len(push.Families))
 	var failed error
 	for _, f := range push.Families {
-		push.With(f, func(md pmetric.Metrics) {
+		push.WithFamily(f, func(md pmetric.Metrics) {
 			family, err := g.store.NewFamily(f.Name, f.Type.String(), md)
 			families, failed = append(families, family), errors.Join(failed, err)
 		})

@@ -189,7 +189,7 @@ func (in *Ingest) forward(ctx context.Context, key groupingkey.Key, push *transl
 // What a proxy adds to an error of the next consumer, for the owner of the job.
 const (
 	helpRetry   = "nothing was kept, and a retry is safe"
-	helpNoRetry = "nothing was kept, and a retry will fail too"
+	helpNoRetry = "nothing was kept, and a retry fails too unless the cause is removed"
 )
 
 // refuseForwarding refuses a push that the next consumer did not accept, and says whether the client may retry.

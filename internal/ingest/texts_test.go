@@ -31,7 +31,7 @@ func TestRefusalsOfAProxySayWhetherToRetry(t *testing.T) {
 	}{
 		"backend away":      {errors.New("context deadline exceeded"), "the backend did not accept the push: context deadline exceeded; nothing was kept, and a retry is safe"},
 		"backend exhausted": {status.Error(codes.ResourceExhausted, "quota"), "the backend did not accept the push: rpc error: code = ResourceExhausted desc = quota; nothing was kept, and a retry is safe"},
-		"permanent":         {consumererror.NewPermanent(errors.New("no")), "the backend did not accept the push: Permanent error: no; nothing was kept, and a retry will fail too"},
+		"permanent":         {consumererror.NewPermanent(errors.New("no")), "the backend did not accept the push: Permanent error: no; nothing was kept, and a retry fails too unless the cause is removed"},
 		"with a URL":        {errors.New("Post http://user:hunter2@host: refused"), "the backend did not accept the push: Post (URL): refused; nothing was kept, and a retry is safe"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -9,18 +9,18 @@ import (
 )
 
 const (
-	// usualCalls bounds the calls under way at once. More would make smaller batches, and so more requests to the backend.
+	// usualCalls limits in-flight calls. More calls would mean smaller batches and more requests to the backend.
 	usualCalls = 2
-	// slowCall is how long a call counts towards usualCalls. A slow one must not hold up the others.
+	// slowCall is the time for which a call counts towards usualCalls. A slow call must not block the others.
 	slowCall = 100 * time.Millisecond
-	// maxCalls bounds the calls under way at once, slow ones included.
+	// maxCalls limits all in-flight calls, including slow ones.
 	maxCalls = 8
 )
 
-// calls are the calls under way, by the times that they began. It is not safe for concurrent use.
+// calls are the start times of in-flight calls. It is not safe for concurrent use.
 type calls []time.Time
 
-// begin notes a call. The time that it returns ends it.
+// begin adds a call and returns its start time, which end needs.
 func (c *calls) begin() time.Time {
 	now := time.Now()
 	*c = append(*c, now)
@@ -32,7 +32,8 @@ func (c *calls) end(began time.Time) {
 	*c = slices.Delete(*c, i, i+1)
 }
 
-// room tells whether another call may begin, or else when that may be so without the end of a call, 0 if never.
+// room reports whether another call may begin. If not, it returns the time until one may, even if no call ends, or 0 for
+// never.
 func (c calls) room() (ok bool, in time.Duration) {
 	if len(c) < usualCalls {
 		return true, 0
@@ -40,7 +41,7 @@ func (c calls) room() (ok bool, in time.Duration) {
 	if len(c) == maxCalls {
 		return false, 0
 	}
-	// They began one after the other: the last ones are not slow, if any.
+	// In order of start: only the last ones can be fast.
 	in = slowCall - time.Since(c[len(c)-usualCalls])
 	return in <= 0, max(in, 0)
 }

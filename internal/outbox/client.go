@@ -12,8 +12,8 @@ import (
 	"go.opentelemetry.io/collector/client"
 )
 
-// clientOf names what the pipeline may know of the client of a push, but for its address: its metadata, which include_metadata admits,
-// and who it was authenticated as. Pushes of different names never share a call.
+// clientOf returns a key for the client data that the pipeline can see, other than the address: metadata admitted by
+// include_metadata, and the authenticated identity. Pushes with different keys never share a call.
 func clientOf(ctx context.Context) string {
 	info := client.FromContext(ctx)
 	var b strings.Builder

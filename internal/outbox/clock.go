@@ -9,35 +9,35 @@ import (
 	"time"
 )
 
-// maxLead is how far times may be ahead of the time of day. Each call with the same key is a millisecond later than the one
-// before, so a key with more than a thousand calls a second gains on the time of day. A backend refuses samples that are minutes ahead.
+// maxLead is the maximum lead of a call's time over the system clock. Calls with the same key are at least a millisecond
+// apart, so more than a thousand calls a second gain on the clock. Backends refuse samples that are minutes ahead.
 const maxLead = time.Second / 2
 
-// maxCatchUp is how long a shutdown waits at most for the time of day to pass the times that were given out. If they are further ahead,
-// the time of day was set back.
+// maxCatchUp is the maximum wait of a shutdown until the system clock passes all issued times. They are further ahead
+// only if the clock was set back.
 const maxCatchUp = 2 * maxLead
 
-// allGroups is the key of every claim of groups: series pass from one group to another.
+// allGroups is the key of every claim of groups, because series pass from one group to another.
 const allGroups = 0
 
-// clock gives out the times of calls. A remote-write backend rejects a whole request for one sample that is out of order or that repeats a
-// millisecond with another value.
+// clock issues the times of calls. A remote-write backend rejects a whole request for one sample that is out of order or
+// repeats a millisecond with another value.
 type clock struct {
 	now func() time.Time
 
 	mu   sync.Mutex
 	last int64               // milliseconds since the epoch
-	said map[uint64]struct{} // the keys that have had that time
+	used map[uint64]struct{} // keys that used that time
 
-	today time.Time // see reference
-	read  time.Time // when today was found
+	latest time.Time // see monotonicNow
+	read   time.Time // when latest was read
 }
 
 func newClock(now func() time.Time) *clock {
-	return &clock{now: now, said: make(map[uint64]struct{}), today: now().Round(0), read: time.Now()}
+	return &clock{now: now, used: make(map[uint64]struct{}), latest: now().Round(0), read: time.Now()}
 }
 
-// await waits until tick gives out a time for the keys that is not too far ahead, or until the context ends.
+// await waits until the next time for the keys is within maxLead, or until the context ends.
 func (c *clock) await(ctx context.Context, keys ...uint64) error {
 	for {
 		excess := c.excess(keys)
@@ -52,27 +52,27 @@ func (c *clock) await(ctx context.Context, keys ...uint64) error {
 	}
 }
 
-// excess is how much further ahead than maxLead the next time for the keys is.
+// excess returns by how much the next time for the keys exceeds maxLead.
 func (c *clock) excess(keys []uint64) time.Duration {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if !c.repeats(keys) {
 		return 0
 	}
-	return time.UnixMilli(c.last).Sub(c.reference()) - maxLead
+	return time.UnixMilli(c.last+1).Sub(c.monotonicNow()) - maxLead
 }
 
-// repeats tells whether one of the keys has had the last time. The lock is held.
+// repeats reports whether one of the keys used the last time. The lock is held.
 func (c *clock) repeats(keys []uint64) bool {
 	for _, key := range keys {
-		if _, said := c.said[key]; said {
+		if _, used := c.used[key]; used {
 			return true
 		}
 	}
 	return false
 }
 
-// tick gives out a time that is not earlier than any before, and later than those of the keys.
+// tick issues a time that is not earlier than any before, and later than those of the keys.
 func (c *clock) tick(keys ...uint64) time.Time {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -84,30 +84,30 @@ func (c *clock) tick(keys ...uint64) time.Time {
 		}
 	}
 	if next > c.last {
-		clear(c.said)
+		clear(c.used)
 		c.last = next
 	}
 	for _, key := range keys {
-		c.said[key] = struct{}{}
+		c.used[key] = struct{}{}
 	}
 	return time.UnixMilli(next)
 }
 
-// reference is the time of day as leads are measured by it, which never goes back. After the time of day was set back, it goes
-// on at half the pace until the two meet: nobody is to wait until the times that were given out before have passed. The lock is held.
-func (c *clock) reference() time.Time {
+// monotonicNow returns the system clock, but never goes back. After the clock was set back, it advances at half speed until
+// both agree. Otherwise pushes would wait until all issued times have passed. The lock is held.
+func (c *clock) monotonicNow() time.Time {
 	passed := time.Since(c.read)
 	c.read = c.read.Add(passed)
-	c.today = c.today.Add(passed / 2)
-	if now := c.now().Round(0); now.After(c.today) {
-		c.today = now
+	c.latest = c.latest.Add(passed / 2)
+	if now := c.now().Round(0); now.After(c.latest) {
+		c.latest = now
 	}
-	return c.today
+	return c.latest
 }
 
-// catchUp waits until the time of day has passed all times that were given out. The next clock, which a reload of the configuration
-// makes within milliseconds, must give out later times.
-func (c *clock) catchUp(ctx context.Context) {
+// waitForClock waits until the system clock has passed all issued times. After a reload within milliseconds, the next clock
+// must issue later times.
+func (c *clock) waitForClock(ctx context.Context) {
 	c.mu.Lock()
 	ahead := time.UnixMilli(c.last + 1).Sub(c.now())
 	c.mu.Unlock()

@@ -165,7 +165,7 @@ func TestNextClockGivesOutLaterTimes(t *testing.T) {
 				assert.Greater(t, next, last)
 				last = next
 			}
-			c.catchUp(t.Context())
+			c.waitForClock(t.Context())
 			assert.Greater(t, time.Now(), last)
 		}
 	})
@@ -185,7 +185,7 @@ func TestCatchUpIsBounded(t *testing.T) {
 			c.tick(1)
 			c.now = time.Now
 			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Millisecond)
-			c.catchUp(ctx)
+			c.waitForClock(ctx)
 			cancel()
 			assert.Equal(t, want, time.Since(start))
 		}

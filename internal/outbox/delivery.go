@@ -5,30 +5,29 @@ package outbox
 
 import "math/bits"
 
-// delivery forwards parts in one call, and finds out by halving which of them a refusal is about.
+// delivery forwards parts in one call and finds refused parts by halving.
 type delivery[P any] struct {
 	// call forwards some parts.
 	call func([]P) error
-	// settle is told what became of parts, each once. If there is an error and several parts, it is not known which of them the
-	// refusal is about.
+	// settle receives the result of parts, each once. An error for several parts can be about any of them.
 	settle func([]P, error)
-	// divide makes several parts of one, if it can be divided.
+	// divide splits a part into several, if possible.
 	divide func(P) []P
-	// splits tells whether refused parts are halved in any case.
+	// splits reports whether parts with this error are halved unconditionally.
 	splits func(error) bool
-	// stops tells whether refused parts are not halved any further.
+	// stops reports whether halving must end.
 	stops func() bool
-	// taken tells whether the consumer has accepted something since the delivery began.
+	// taken reports whether the consumer has accepted anything since the delivery began.
 	taken func() bool
-	// depth is how often parts are halved as long as nothing was accepted.
+	// depth limits halving until something is accepted.
 	depth int
 
-	failures int // calls in a row that were refused
-	most     int // of them, after which an earlier acceptance tells nothing any more
-	open     []refused[P]
+	failures   int // consecutive refused calls
+	most       int // maximum of failures; then an earlier acceptance no longer counts
+	unresolved []refused[P]
 }
 
-// refused are parts whose refusal is not understood.
+// refused are parts whose refused part is not yet found.
 type refused[P any] struct {
 	parts []P
 	err   error
@@ -38,12 +37,12 @@ type refused[P any] struct {
 func (d *delivery[P]) run(parts []P) {
 	d.most = 2*bits.Len(uint(len(parts))) + 2
 	d.try(parts, 0)
-	for len(d.open) > 0 && d.isUp() {
-		first := d.open[0]
-		d.open = d.open[1:]
+	for len(d.unresolved) > 0 && d.isUp() {
+		first := d.unresolved[0]
+		d.unresolved = d.unresolved[1:]
 		d.halve(first.parts, 0)
 	}
-	for _, r := range d.open {
+	for _, r := range d.unresolved {
 		d.settle(r.parts, r.err)
 	}
 }
@@ -66,11 +65,11 @@ func (d *delivery[P]) try(parts []P, depth int) {
 	case d.splits(err), d.isUp(), depth < d.depth && !d.taken() && !d.stops():
 		d.halve(parts, depth+1)
 	default:
-		d.open = append(d.open, refused[P]{parts, err})
+		d.unresolved = append(d.unresolved, refused[P]{parts, err})
 	}
 }
 
-// halve tries both halves of parts that were refused. The second one is halved no further if nothing of the first one was accepted.
+// halve tries both halves of refused parts. If nothing of the first half was accepted, the second is not halved further.
 func (d *delivery[P]) halve(parts []P, depth int) {
 	d.try(parts[:len(parts)/2], depth)
 	if !d.taken() {
@@ -79,5 +78,5 @@ func (d *delivery[P]) halve(parts []P, depth int) {
 	d.try(parts[len(parts)/2:], depth)
 }
 
-// isUp tells whether the consumer accepts something, so that a refusal is about some of the parts.
+// isUp reports whether the consumer accepts anything, so that a refusal concerns only some parts.
 func (d *delivery[P]) isUp() bool { return d.taken() && d.failures <= d.most && !d.stops() }

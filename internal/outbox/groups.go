@@ -18,54 +18,55 @@ import (
 )
 
 const (
-	// callTimeout bounds a call of groups, for which no client waits. When a batch is halved, so is the timeout, down to partTimeout.
+	// callTimeout is the timeout of a call for groups, for which no client waits. Halving a batch halves it, down to
+	// partTimeout.
 	callTimeout = 30 * time.Second
-	// partTimeout also bounds the calls for all suspects of a claim together.
+	// partTimeout is also the timeout for all suspects of a claim together.
 	partTimeout = 5 * time.Second
-	// settleTimeout bounds how long it takes to store that markers were accepted.
+	// settleTimeout is the timeout for storing acknowledged markers.
 	settleTimeout = 10 * time.Second
-	// stuckTimeout is how long a cancelled call may take to return.
+	// stuckTimeout is the maximum time for a cancelled call to return.
 	stuckTimeout = time.Second
-	// probeInterval is the time between calls as long as everything is refused, and the shortest pause of a refused part.
+	// probeInterval is the time between calls while everything is refused, and the minimum pause of a refused part.
 	probeInterval = time.Second
-	// probeGroups is how many groups are tried at a time then.
+	// probeGroups is the number of groups per call while everything is refused.
 	probeGroups = 16
-	// defaultRound is the longest pause if groups are not republished.
+	// defaultRound is the maximum pause without republishing.
 	defaultRound = time.Minute
 )
 
-var errStuck = errors.New("the next consumer did not return before the deadline of the shutdown; what it was given may be lost")
+var errStuck = errors.New("the next consumer did not return before the shutdown deadline; data in in-flight calls may be lost")
 
-// Source is where groups are exported from.
+// Source provides the groups to export.
 type Source interface {
-	// Claim returns what is due, or nil and when something will be due, zero if nothing will.
+	// Claim returns what is due. If nothing is, it returns nil and the next due time, zero for never.
 	Claim(store.Limits) (*store.Claim, time.Time)
-	// Settle ends a claim, whose parts have their outcomes.
+	// Settle ends a claim whose parts have their outcomes.
 	Settle(context.Context, *store.Claim) error
-	// Changed is signaled when something may be due earlier than Claim said.
+	// Changed receives when something may be due earlier than Claim returned.
 	Changed() <-chan struct{}
 }
 
 // groups exports what a source has due.
 type groups struct {
-	outbox    *Outbox
-	source    Source
-	suspects  suspects
-	stop      context.CancelFunc // ends claiming
-	cancel    context.CancelFunc // ends calls
-	context   context.Context    //nolint:containedctx // It is that of the calls, not of a request.
-	claiming  sync.WaitGroup
-	exporting sync.WaitGroup
-	freed     chan struct{} // signaled when a call ends
-	lone      atomic.Int64  // 1 + Outbox.accepts when the only part of a claim was last refused permanently
+	outbox      *Outbox
+	source      Source
+	suspects    suspects
+	stop        context.CancelFunc // ends claiming
+	cancel      context.CancelFunc // ends calls
+	context     context.Context    //nolint:containedctx // It is that of the calls, not of a request.
+	claiming    sync.WaitGroup
+	exporting   sync.WaitGroup
+	freed       chan struct{} // receives when a call ends
+	loneRefusal atomic.Int64  // 1 + Outbox.accepts at the last permanent refusal of a claim's only part
 
 	mu     sync.Mutex
 	calls  calls
-	pause  time.Duration // of refused parts; 0 if the last export had some part accepted
-	paused time.Time     // when the next groups are tried
+	pause  time.Duration // of refused parts; 0 if the last export was accepted in part
+	paused time.Time     // when the next probe is due
 }
 
-// Serve begins to export what the source has due, until Shutdown.
+// Serve starts to export what the source has due, until Shutdown.
 func (o *Outbox) Serve(source Source) {
 	claims, stop := context.WithCancel(context.Background())
 	calls, cancel := context.WithCancel(context.Background())
@@ -77,15 +78,15 @@ func (o *Outbox) Serve(source Source) {
 	g.claiming.Go(func() { g.run(claims) })
 }
 
-// Stop ends claiming. Calls under way go on.
+// Stop stops claiming. In-flight calls continue.
 func (o *Outbox) Stop() {
 	if g := o.groups.Load(); g != nil {
 		g.stop()
 	}
 }
 
-// shutdown exports the changes that are left, unless everything was refused, and waits for the calls under way. When the context ends,
-// they are cancelled.
+// shutdown exports the remaining changes, unless everything is refused, and waits for in-flight calls. When the context
+// ends, it cancels them.
 func (g *groups) shutdown(ctx context.Context) error {
 	g.stop()
 	defer g.cancel()
@@ -108,7 +109,7 @@ func (g *groups) shutdown(ctx context.Context) error {
 		return nil
 	case <-ctx.Done():
 	}
-	select { // A consumer that heeds its context returns now.
+	select { // A consumer that observes its context returns now.
 	case <-done:
 		return nil
 	case <-time.After(stuckTimeout):
@@ -116,7 +117,7 @@ func (g *groups) shutdown(ctx context.Context) error {
 	}
 }
 
-// run claims what is due and exports it, until the context ends.
+// run claims and exports what is due until the context ends.
 func (g *groups) run(ctx context.Context) {
 	for g.await(ctx) {
 		claim, due := g.source.Claim(g.limits())
@@ -134,7 +135,7 @@ func (g *groups) run(ctx context.Context) {
 	}
 }
 
-// await waits until the next groups may be claimed. It returns false if the context ends.
+// await waits until the next groups can be claimed. It returns false if the context ends.
 func (g *groups) await(ctx context.Context) bool {
 	if pause := g.probesIn(); pause > 0 && !sleep(ctx, pause) {
 		return false
@@ -182,7 +183,8 @@ func (g *groups) end(call time.Time) {
 	}
 }
 
-// limits bounds the next claim. As long as everything is refused, few groups are tried each probeInterval, even while earlier calls hang.
+// limits returns the limits of the next claim. While everything is refused, it allows a few groups each probeInterval,
+// even if earlier calls hang.
 func (g *groups) limits() store.Limits {
 	limits := store.Limits{Groups: maxGroups, Series: maxSeries, Bytes: maxBytes}
 	g.mu.Lock()
@@ -221,7 +223,7 @@ func (g *groups) awaitDue(ctx context.Context, due time.Time) bool {
 	return true
 }
 
-// probesIn is how long to wait until the next groups are tried; 0 if not everything was refused the last time.
+// probesIn returns the time until the next probe, or 0 if the last export was accepted in part.
 func (g *groups) probesIn() time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -231,14 +233,14 @@ func (g *groups) probesIn() time.Duration {
 	return max(g.paused.Sub(g.outbox.options.Now()), time.Millisecond)
 }
 
-// accepted notes that not everything was refused.
+// accepted records that something was accepted.
 func (g *groups) accepted() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pause = 0
 }
 
-// refused notes that everything was refused, and tells when it may be tried again.
+// refused records that everything was refused, and returns when to retry.
 func (g *groups) refused(err error) time.Time {
 	_, asked := Judge(err)
 	g.mu.Lock()
@@ -249,7 +251,7 @@ func (g *groups) refused(err error) time.Time {
 	return now.Add(max(g.pause, asked))
 }
 
-// round is the republish interval.
+// round returns the republish interval.
 func (g *groups) round() time.Duration {
 	if interval := g.outbox.options.RepublishInterval; interval > 0 {
 		return interval
@@ -270,10 +272,10 @@ func (g *groups) export(claim *store.Claim) {
 	e.trySuspects(suspects)
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(g.context), settleTimeout)
 	defer cancel()
-	_ = g.source.Settle(ctx, claim) // The source reports failures of its storage itself.
+	_ = g.source.Settle(ctx, claim) // The source reports storage failures itself.
 }
 
-// batchSize is how many of the first parts make a batch. Only a single part exceeds the bound.
+// batchSize returns the number of leading parts that fit a batch. At least one does.
 func batchSize(parts []*store.Part) int {
 	n, count := 1, parts[0].Series
 	for n < len(parts) && count+parts[n].Series <= maxSeries {
@@ -283,18 +285,18 @@ func batchSize(parts []*store.Part) int {
 	return n
 }
 
-// export is what becomes of a claim.
+// export is the state of exporting a claim.
 type export struct {
 	*groups
 
-	claim   *store.Claim
-	accepts int64         // of the outbox, when the export began
-	failed  error         // the last refusal
-	alone   []*store.Part // parts that were refused by themselves
-	open    []*store.Part // parts that were refused together
+	claim           *store.Claim
+	accepts         int64         // the outbox's accepts when the export began
+	failed          error         // the last refusal
+	refusedAlone    []*store.Part // parts refused alone
+	refusedTogether []*store.Part // parts refused together
 }
 
-// isUp tells whether the next consumer has accepted something since the export began.
+// isUp reports whether the next consumer has accepted anything since the export began.
 func (e *export) isUp() bool { return e.outbox.accepts.Load() > e.accepts }
 
 func (e *export) deliver(parts []*store.Part) {
@@ -308,22 +310,22 @@ func (e *export) deliver(parts []*store.Part) {
 		},
 		settle: e.settle,
 		divide: e.claim.Divide,
-		// Nothing else may ever be accepted of the only group, and most of its families may be at fault.
+		// For a claim of a single group, nothing else may ever be accepted, and most of its families may be refused.
 		splits: func(error) bool { return parts[0].SameGroup(parts[len(parts)-1]) && time.Since(began) < maxHalving },
 		stops:  func() bool { return e.context.Err() != nil },
 		taken:  e.isUp,
-		depth:  1 << 10, // Nobody waits.
+		depth:  1 << 10, // No client waits.
 	}
 	d.run(parts)
 }
 
-// call exports parts in one call. The parts of a group share a resource.
+// call exports parts in one call. Parts of a group share a resource.
 func (e *export) call(ctx context.Context, parts []*store.Part) error {
 	md := pmetric.NewMetrics()
 	for first := 0; first < len(parts); {
 		group, last := parts[first].Metrics(), first+1
 		for ; last < len(parts) && parts[last].SameGroup(parts[first]); last++ {
-			series.Join(group, parts[last].Metrics())
+			series.AppendMetrics(group, parts[last].Metrics())
 		}
 		group.ResourceMetrics().MoveAndAppendTo(md.ResourceMetrics())
 		first = last
@@ -345,29 +347,29 @@ func (e *export) settle(parts []*store.Part, err error) {
 	case len(parts) == 1:
 		p := parts[0]
 		p.Outcome.Err = err
-		e.alone = append(e.alone, p)
+		e.refusedAlone = append(e.refusedAlone, p)
 	default:
-		e.open = append(e.open, parts...)
+		e.refusedTogether = append(e.refusedTogether, parts...)
 	}
 	e.failed = err
 }
 
-// judge decides when the refused parts are tried again. What was refused while other parts were accepted is suspect.
+// judge decides when refused parts are retried. A part refused while others were accepted is a suspect.
 func (e *export) judge() {
 	switch {
-	case e.context.Err() != nil: // The calls were cancelled.
+	case e.context.Err() != nil: // calls were cancelled
 	case e.isUp():
 		e.accepted()
-		for _, p := range e.alone {
+		for _, p := range e.refusedAlone {
 			e.suspects.refuse(e.groups, p)
 		}
-		for _, p := range e.open {
+		for _, p := range e.refusedTogether {
 			p.Outcome.Retry = e.outbox.options.Now().Add(probeInterval)
 		}
 	case e.failed == nil:
-	case len(e.open) == 0 && len(e.alone) == 1 && isPermanent(e.failed) && e.lone.Swap(e.accepts+1) != e.accepts+1:
-		// The second one before something is accepted is a sign that everything is refused.
-		e.suspects.refuse(e.groups, e.alone[0])
+	case len(e.refusedTogether) == 0 && len(e.refusedAlone) == 1 && isPermanent(e.failed) && e.loneRefusal.Swap(e.accepts+1) != e.accepts+1:
+		// A second refusal before anything is accepted suggests that everything is refused.
+		e.suspects.refuse(e.groups, e.refusedAlone[0])
 	default:
 		retry := e.refused(e.failed)
 		for _, p := range e.claim.Parts {
@@ -378,7 +380,8 @@ func (e *export) judge() {
 	}
 }
 
-// trySuspects exports suspects, each by itself. If some hang, the others are left for a later claim: the groups of this one wait.
+// trySuspects exports each suspect alone. If some hang, the others are left to a later claim, because the groups of this
+// claim wait.
 func (e *export) trySuspects(parts []*store.Part) {
 	ctx, cancel := context.WithTimeout(e.context, partTimeout)
 	defer cancel()

@@ -88,7 +88,7 @@ func (r *groupsRig) put(t *testing.T, job string, metrics ...string) {
 	push := pushtest.Text(t, "job/"+job, strings.Join(metrics, "\n")+"\n")
 	var families []*store.Family
 	for _, f := range push.Families {
-		push.With(f, func(md pmetric.Metrics) {
+		push.WithFamily(f, func(md pmetric.Metrics) {
 			family, err := r.store.NewFamily(f.Name, f.Type.String(), md)
 			require.NoError(t, err)
 			families = append(families, family)

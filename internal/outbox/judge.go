@@ -14,21 +14,19 @@ import (
 	"google.golang.org/grpc/status"
 )
 
-// Verdict is what an error of the next consumer means.
+// Verdict classifies an error of the next consumer.
 type Verdict int
 
 // The verdicts.
 const (
 	Unavailable Verdict = iota // transient
-	Exhausted                  // transient: the consumer is out of some resource
+	Exhausted                  // transient: a resource is exhausted
 	Permanent
 )
 
-// Judge tells what an error of the next consumer means, and the delay for a retry that it asks for, 0 if it does not. It is the
-// only place that judges such errors, by the rules of the OTLP specification: an error that carries a status is what its status says, a permanent
-// error is permanent, and everything else (a full queue, the memory limiter) is transient.
-//
-// An error of a context is transient, although exporters return some of these as permanent.
+// Judge classifies an error of the next consumer and returns the requested retry delay, or 0. It is the only place that
+// does so, by the OTLP specification. A context's error is transient, although exporters return some as permanent.
+// Otherwise a status decides, then a permanent error; everything else (a full queue, the memory limiter) is transient.
 func Judge(err error) (Verdict, time.Duration) {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return Unavailable, 0
@@ -65,8 +63,8 @@ func retryDelay(s *status.Status) time.Duration {
 	return 0
 }
 
-// isPermanent tells whether the same batch would be refused again. A request that is too large is exhausted by its status, and
-// permanent all the same.
+// isPermanent reports whether a retry of the same batch must fail. A request that is too large is permanent, although its
+// status is ResourceExhausted.
 func isPermanent(err error) bool {
 	verdict, _ := Judge(err)
 	return verdict == Permanent || verdict == Exhausted && consumererror.IsPermanent(err)

@@ -3,34 +3,37 @@
 
 // Package outbox is the only way to the next consumer.
 //
-// It forwards whatever is there, many groups in one call, and never has two calls under way for one grouping key. A lone push
-// is forwarded at once. Whatever arrives while calls are under way waits, and is forwarded together in the next call, so batches
-// grow with the load and need no timer. Usually two calls are under way at once. A slow one makes room for another, up to maxCalls, so
-// that it does not hold up the others. Batches are bounded in groups and in series.
+// It batches by load and needs no timer: a lone push is forwarded immediately. Pushes that arrive during in-flight calls
+// wait and share the next call. A grouping key has at most one in-flight call. Usually two calls are in flight. A slow
+// call makes room for another, up to maxCalls, so that it does not block the others. Batches are limited in groups and
+// series.
 //
 // # Proxy
 //
-// Forward returns what became of the push itself. If a batch is refused permanently, it is halved until each push at fault stands
-// alone. If it is refused transiently, it is halved as well, because some backends answer 500 for a single series: but only as long
-// as calls fail fast, and deeper than once only if the consumer has accepted something in the meantime. If it accepts nothing, all
-// pushes of the batch are refused. A push whose context ends while it waits is not forwarded. Only pushes with the same client
-// metadata share a call. Nothing is kept and nothing is retried.
+// Forward returns the result of its own push. A batch with a permanent error is halved until each refused push is alone.
+// A batch with a transient error is also halved, because some backends answer 500 for a single series: only while calls
+// fail fast, and beyond the first level only if the consumer accepts something. If it accepts nothing, all pushes of the
+// batch fail. A push whose context ends while it waits is not forwarded. Only pushes with the same client metadata share
+// a call. Nothing is stored or retried.
 //
 // # Groups
 //
-// Serve exports what a Source has due, and tells it what became of each part. Nobody waits for that. If everything is refused, parts stay
-// as they are and are tried again with a growing pause, and meanwhile only a few groups are tried at a time. If some parts are accepted, the
-// others are found by halving, down to a single family, and are tried by themselves from then on. A part that is refused again and again
-// is quarantined: it is tried once a round, is logged once and counted, and holds up nothing else.
+// Serve exports what a Source has due and reports an outcome for each part. No client waits. If everything is refused, a
+// few groups at a time are retried with a growing pause. If some parts are accepted, refused ones are found by halving,
+// down to a family, and are retried alone. After repeated refusals a part is quarantined: it is retried once per round,
+// logged once and counted. It blocks nothing else.
 //
 // # Times
 //
-// The time of a call is taken when it begins, in whole milliseconds. It is later than that of every earlier call with the same
-// grouping key, never earlier than that of any earlier call, and at most maxLead ahead of the time of day. With groups it is later than
-// that of every earlier call. Parts of a halved batch keep the time of the batch, so that samples which the backend has stored
-// already are the same samples again.
+// A call's time is taken when it begins, in whole milliseconds. It is never earlier than that of an earlier call, and
+// later than that of earlier calls with the same grouping key. With groups, it is later than that of every earlier call.
+// It is at most maxLead ahead of the system clock. The parts of a halved batch keep its time, so that samples that the
+// backend already stored stay the same.
 //
-// All methods are safe for concurrent use.
+// # Contract
+//
+// All methods are safe for concurrent use. Shutdown waits for in-flight calls. The outbox does not store groups, does not
+// decide what is due and writes no log.
 package outbox
 
 import (
@@ -46,7 +49,7 @@ import (
 )
 
 const (
-	// maxGroups, maxSeries and maxBytes bound a batch. A backend bounds the size of a request: 4 MiB is the default of OTLP over gRPC.
+	// maxGroups, maxSeries and maxBytes limit a batch. Backends limit requests: OTLP over gRPC to 4 MiB by default.
 	maxGroups = 1000
 	maxSeries = 10_000
 	maxBytes  = 2 << 20
@@ -57,35 +60,35 @@ type Options struct {
 	Next     consumer.Metrics
 	Observer Observer
 	Tracer   trace.Tracer
-	// RepublishInterval is how often groups are exported again, and the longest pause after refusals; 0 means never.
+	// RepublishInterval is the interval between exports of a group, and the maximum pause after refusals. 0 means never.
 	RepublishInterval time.Duration
-	// Now is the time of day.
+	// Now returns the current time.
 	Now func() time.Time
 
 	_ struct{}
 }
 
-// Observer is told what the outbox does, for telemetry. It may be called concurrently.
+// Observer receives events for telemetry. Its methods can be called concurrently.
 type Observer interface {
-	// Called is told of each call of the next consumer, with its data points and the error that it returned.
+	// Called reports a call of the next consumer with its data points and error.
 	Called(ctx context.Context, points int, err error)
-	// Quarantined is told of each part that is quarantined, and why it was refused.
+	// Quarantined reports a quarantined part and the error.
 	Quarantined(part *store.Part, err error)
-	// Accepted is told of each quarantined part that is accepted again.
+	// Accepted reports that a quarantined part was accepted again.
 	Accepted(part *store.Part)
 }
 
-// Outbox hands metrics to the next consumer.
+// Outbox forwards metrics to the next consumer.
 type Outbox struct {
 	options Options
 	clock   *clock
-	accepts atomic.Int64 // calls that the next consumer accepted
+	accepts atomic.Int64 // accepted calls
 
 	proxy  proxy
-	groups atomic.Pointer[groups] // nil for a proxy
+	groups atomic.Pointer[groups] // nil in proxy mode
 }
 
-// New makes an Outbox. Shutdown must be called when it is no longer used.
+// New creates an Outbox. Call Shutdown when it is no longer used.
 func New(options Options) *Outbox {
 	o := &Outbox{options: options, clock: newClock(options.Now)}
 	o.proxy = proxy{outbox: o, keys: make(map[uint64]*key), lanes: make(map[string]*lane)}
@@ -95,13 +98,13 @@ func New(options Options) *Outbox {
 // Tick returns the time of a claim of groups: a whole millisecond, later than all before.
 func (o *Outbox) Tick() time.Time { return o.clock.tick(allGroups) }
 
-// Shutdown exports the changes of groups that have not been exported, unless the backend is away, and waits until all calls have ended and
-// the times that were given out have passed. When the context ends, calls are cancelled. The error is errStuck.
+// Shutdown exports the remaining changes of groups, unless everything is refused. It waits until all calls have ended and
+// the system clock has passed all issued times. When the context ends, it cancels calls. The error is errStuck.
 func (o *Outbox) Shutdown(ctx context.Context) (err error) {
 	if g := o.groups.Load(); g != nil {
 		err = g.shutdown(ctx)
 	}
-	o.clock.catchUp(ctx)
+	o.clock.waitForClock(ctx)
 	return err
 }
 

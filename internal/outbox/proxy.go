@@ -19,10 +19,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// maxHalving is how long a batch is halved after a transient refusal. Every push of the batch waits for that.
+// maxHalving limits the time of halving after a transient error, because every push of the batch waits.
 const maxHalving = time.Second
 
-// ErrBusy tells that the context ended while the push waited. It was not forwarded, or what became of it is not known.
+// ErrBusy says that the context ended while the push waited. The push was not forwarded, or its result is unknown.
 var ErrBusy = errors.New("an earlier push is still being forwarded; try again later")
 
 // proxy forwards pushes.
@@ -31,33 +31,33 @@ type proxy struct {
 
 	mu      sync.Mutex
 	calls   calls
-	waking  bool            // A timer will begin calls.
-	keys    map[uint64]*key // of the pushes that are ready or in a call, by hash
+	waking  bool            // a timer will call start
+	keys    map[uint64]*key // of pushes that are ready or in a call, by hash
 	lanes   map[string]*lane
-	waiting list.List // the lanes, those that have waited for longest first
+	waiting list.List // lanes, the longest waiting first
 }
 
 // key is a grouping key with a push that is ready or in a call.
 type key struct {
-	next []*push // those that wait for it, in the order of their arrival
+	next []*push // waiting pushes in order of arrival
 }
 
-// lane holds the pushes that may share a call, since they have the same client metadata, and whose keys are free.
+// lane holds ready pushes that can share a call: same client metadata, free keys.
 type lane struct {
 	client string
 	ready  list.List
 	at     *list.Element // in proxy.waiting
 }
 
-// push is a push on its way. The proxy's mu guards its state.
+// push is a push being forwarded. The proxy's mu guards its state.
 type push struct {
 	ctx    context.Context //nolint:containedctx // A push waits no longer than its request.
 	key    uint64
 	client string
 	push   *translate.Push
-	answer chan error    // buffered; nil if the push did not have to wait
+	answer chan error    // buffered; nil if the push did not wait
 	ready  *list.Element // in its lane
-	begun  bool          // It is in a call.
+	begun  bool          // it is in a call
 	call   time.Time     // the call of a lone push
 }
 
@@ -68,7 +68,7 @@ func (o *Outbox) Forward(ctx context.Context, k groupingkey.Key, pushed *transla
 	}
 	p := &push{ctx: ctx, key: k.Hash(), client: clientOf(ctx), push: pushed}
 	if o.proxy.enter(p) {
-		err := o.proxy.alone(p)
+		err := o.proxy.forwardAlone(p)
 		o.proxy.leave(p)
 		return err
 	}
@@ -81,7 +81,7 @@ func (o *Outbox) Forward(ctx context.Context, k groupingkey.Key, pushed *transla
 	}
 }
 
-// enter tells whether the push may be forwarded at once. If not, it waits.
+// enter reports whether the push can be forwarded immediately. Otherwise it queues the push.
 func (x *proxy) enter(p *push) bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -103,7 +103,7 @@ func (x *proxy) enter(p *push) bool {
 	return false
 }
 
-// makeReady puts a push whose key is free behind those with the same metadata. The lock is held.
+// makeReady appends a push whose key is free to its lane. The lock is held.
 func (x *proxy) makeReady(p *push) {
 	l := x.lanes[p.client]
 	if l == nil {
@@ -114,7 +114,7 @@ func (x *proxy) makeReady(p *push) {
 	p.ready = l.ready.PushBack(p)
 }
 
-// takeReady takes a push out of its lane. The lock is held.
+// takeReady removes a push from its lane. The lock is held.
 func (x *proxy) takeReady(p *push) {
 	l := x.lanes[p.client]
 	l.ready.Remove(p.ready)
@@ -125,7 +125,7 @@ func (x *proxy) takeReady(p *push) {
 	}
 }
 
-// release lets the next push of a key be ready. The lock is held.
+// release frees a push's key for the next push. The lock is held.
 func (x *proxy) release(p *push) {
 	k := x.keys[p.key]
 	if len(k.next) == 0 {
@@ -136,7 +136,7 @@ func (x *proxy) release(p *push) {
 	k.next = k.next[1:]
 }
 
-// withdraw takes a push back whose context has ended, unless it is in a call.
+// withdraw removes a push whose context ended, unless it is in a call.
 func (x *proxy) withdraw(p *push) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -166,7 +166,7 @@ func (x *proxy) leave(p *push) {
 	x.start()
 }
 
-// start begins calls as long as there may be more and pushes are ready. The lock is held.
+// start starts calls while slots are free and pushes are ready. The lock is held.
 func (x *proxy) start() {
 	for x.waiting.Len() > 0 {
 		room, in := x.calls.room()
@@ -185,7 +185,7 @@ func (x *proxy) start() {
 	}
 }
 
-// startIn begins calls when those under way are slow by then. The lock is held.
+// startIn calls start after the given time, when in-flight calls have become slow. The lock is held.
 func (x *proxy) startIn(in time.Duration) {
 	if in == 0 || x.waking {
 		return
@@ -199,7 +199,8 @@ func (x *proxy) startIn(in time.Duration) {
 	})
 }
 
-// nextBatch takes a batch out of the lane that has waited for longest. Only a single push exceeds the bound in series. The lock is held.
+// nextBatch removes a batch from the longest waiting lane. Only a single push can exceed the limit in series. The lock is
+// held.
 func (x *proxy) nextBatch() (batch []*push) {
 	l := x.waiting.Front().Value.(*lane)
 	x.waiting.MoveToBack(l.at)
@@ -216,8 +217,8 @@ func (x *proxy) nextBatch() (batch []*push) {
 	return batch
 }
 
-// alone forwards a push in a call of its own.
-func (x *proxy) alone(p *push) error {
+// forwardAlone forwards a push in its own call.
+func (x *proxy) forwardAlone(p *push) error {
 	if err := x.outbox.clock.await(p.ctx, p.key); err != nil {
 		return ErrBusy
 	}
@@ -236,16 +237,16 @@ func (x *proxy) finish(pushes []*push, err error) {
 	x.start()
 }
 
-// forward forwards a batch. A push whose client has gone is left out.
+// forward forwards a batch without pushes whose client is gone.
 func (x *proxy) forward(batch []*push) {
 	batch = x.dropGone(batch)
 	if len(batch) <= 1 {
 		for _, p := range batch {
-			x.finish(batch, x.alone(p))
+			x.finish(batch, x.forwardAlone(p))
 		}
 		return
 	}
-	ctx, end := x.together(batch)
+	ctx, end := x.sharedContext(batch)
 	defer end()
 	keys := make([]uint64, len(batch))
 	for i, p := range batch {
@@ -284,9 +285,9 @@ func (x *proxy) dropGone(batch []*push) []*push {
 	return left
 }
 
-// together makes the context of a call for several pushes. It has the metadata of their clients, which is the same, and links to their
-// spans. It ends when all their contexts have ended.
-func (x *proxy) together(batch []*push) (_ context.Context, end func()) {
+// sharedContext returns the context of a call for several pushes: their common client metadata, and links to their spans. It
+// ends when all their contexts have ended.
+func (x *proxy) sharedContext(batch []*push) (_ context.Context, end func()) {
 	links := make([]trace.Link, 0, len(batch))
 	for _, p := range batch {
 		if link := trace.LinkFromContext(p.ctx); link.SpanContext.IsValid() {
@@ -294,7 +295,7 @@ func (x *proxy) together(batch []*push) (_ context.Context, end func()) {
 		}
 	}
 	of := client.FromContext(batch[0].ctx)
-	of.Addr = nil // Only that is not the same.
+	of.Addr = nil // Only the address differs.
 	ctx, cancel := context.WithCancel(client.NewContext(context.Background(), of))
 	ctx, span := x.outbox.options.Tracer.Start(ctx, "receiver/pushgateway/batch", trace.WithLinks(links...))
 	var left atomic.Int64
@@ -316,8 +317,8 @@ func (x *proxy) together(batch []*push) (_ context.Context, end func()) {
 	}
 }
 
-// call forwards pushes in one call. Several pushes are copied, because they are forwarded again if the call fails, and a consumer may do
-// as it likes with what it was given.
+// call forwards pushes in one call. Several pushes are copied, because the consumer owns its argument and a failed call
+// is repeated.
 func (x *proxy) call(ctx context.Context, pushes []*push) error {
 	if len(pushes) == 1 { // It is not forwarded again.
 		return x.outbox.consume(ctx, pushes[0].push.Metrics)

@@ -10,10 +10,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-// enoughRefusals is how many refusals in a row quarantine a part.
+// enoughRefusals is the number of consecutive refusals that quarantine a part.
 const enoughRefusals = 3
 
-// suspects are parts that were refused by themselves while other parts were accepted. Each is exported in a call of its own until it is
+// suspects are parts that were refused alone while others were accepted. Each is exported in its own call until it is
 // accepted.
 type suspects struct {
 	mu    sync.Mutex
@@ -25,11 +25,10 @@ type suspect struct {
 	quarantined bool
 	retry       time.Time
 	seen        time.Time // in a claim
-	accepts     int64     // of the outbox at the last refusal
+	accepts     int64     // the outbox's accepts at the last refusal
 }
 
-// sort divides the parts of a claim into those that are not suspect and the suspects that are due. The other suspects get the time that
-// they are due.
+// sort divides a claim's parts into normal parts and suspects that are due. Other suspects get their due time as outcome.
 func (s *suspects) sort(claim *store.Claim, now time.Time) (normal, due []*store.Part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -53,8 +52,8 @@ func (s *suspects) sort(claim *store.Claim, now time.Time) (normal, due []*store
 	return normal, due
 }
 
-// refuse notes that a part was refused by itself, and sets when it is tried again. A refusal tells nothing new about a part that is
-// known, if nothing else has been accepted since the last one.
+// refuse records that a part was refused alone and sets its retry. A repeated refusal counts only if something else was
+// accepted in between.
 func (s *suspects) refuse(g *groups, p *store.Part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +73,7 @@ func (s *suspects) refuse(g *groups, p *store.Part) {
 		known.quarantined = true
 		g.outbox.options.Observer.Quarantined(p, p.Outcome.Err)
 	}
-	pause := g.round() * 3 / 4 // It is due when its next round is.
+	pause := g.round() * 3 / 4 // due with its next round
 	if !known.quarantined {
 		pause = min(pause, probeInterval<<(known.refusals-1))
 	}
@@ -82,7 +81,7 @@ func (s *suspects) refuse(g *groups, p *store.Part) {
 	p.Outcome.Retry, p.Outcome.Suspect = known.retry, true
 }
 
-// prune forgets suspects that no claim has had for some rounds: their groups are gone. The lock is held.
+// prune drops suspects that were in no claim for some rounds: their groups are gone. The lock is held.
 func (s *suspects) prune(now time.Time, round time.Duration) {
 	for id, known := range s.known {
 		if now.Sub(known.seen) > 3*round {
@@ -91,7 +90,7 @@ func (s *suspects) prune(now time.Time, round time.Duration) {
 	}
 }
 
-// accept notes that a part is not suspect any more.
+// accept clears a suspect.
 func (s *suspects) accept(g *groups, p *store.Part) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -101,7 +100,7 @@ func (s *suspects) accept(g *groups, p *store.Part) {
 	delete(s.known, p.ID())
 }
 
-// Quarantined is how many parts of groups are quarantined.
+// Quarantined returns the number of quarantined parts of groups.
 func (o *Outbox) Quarantined() (n int) {
 	g := o.groups.Load()
 	if g == nil {

@@ -6,29 +6,9 @@ package pushtest
 import (
 	"runtime"
 	"runtime/metrics"
-	"time"
 )
 
-// WatchHeap samples the size of the heap until the function that it returns is called, which returns the largest size in bytes.
-func WatchHeap() func() uint64 {
-	stop, peak := make(chan struct{}), make(chan uint64)
-	runtime.GC() // What was left behind before does not count.
-	go func() {
-		largest := uint64(0)
-		for {
-			largest = max(largest, Heap())
-			select {
-			case <-stop:
-				peak <- max(largest, Heap())
-				return
-			case <-time.After(100 * time.Microsecond):
-			}
-		}
-	}()
-	return func() uint64 { close(stop); return <-peak }
-}
-
-// SettledHeap is the size of the heap without garbage, and without what pools keep for two collections.
+// SettledHeap returns the heap size in bytes after collecting garbage and emptying pools.
 func SettledHeap() uint64 {
 	for range 3 {
 		runtime.GC()
@@ -36,7 +16,7 @@ func SettledHeap() uint64 {
 	return Heap()
 }
 
-// Heap is the number of bytes in objects that are alive or not yet swept.
+// Heap returns the bytes in objects that are live or not yet swept.
 func Heap() uint64 {
 	sample := []metrics.Sample{{Name: "/memory/classes/heap/objects:bytes"}}
 	metrics.Read(sample)

@@ -1,7 +1,7 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package pushtest makes pushes for the tests of what comes after their translation, and watches the memory that they take.
+// Package pushtest creates translated pushes and measures the heap, for tests.
 package pushtest
 
 import (
@@ -18,12 +18,12 @@ import (
 // Scope is the name of the receiver's scope.
 const Scope = "example.com/receiver"
 
-// Options are those of a receiver that holds groups.
+// Options are a receiver's with groups.
 func Options() translate.Options {
 	return translate.Options{Held: true, PushTime: true, ScopeName: Scope, ScopeVersion: "1.2.3", Timestamps: translate.Drop}
 }
 
-// Key is the grouping key of what follows /metrics/ in a path.
+// Key returns the grouping key for a path after /metrics/.
 func Key(tb testing.TB, path string) groupingkey.Key {
 	tb.Helper()
 	key, ok, err := groupingkey.Parse(path, true)
@@ -32,7 +32,7 @@ func Key(tb testing.TB, path string) groupingkey.Key {
 	return key
 }
 
-// Translate brings a body into pdata without times.
+// Translate decodes and translates a body. The result has no times.
 func Translate(key groupingkey.Key, format exposition.Format, body []byte) (*translate.Push, error) {
 	var b exposition.Batch
 	if err := b.Decode(format, body, exposition.Options{UTF8Names: true}); err != nil {
@@ -41,7 +41,7 @@ func Translate(key groupingkey.Key, format exposition.Format, body []byte) (*tra
 	return translate.Translate(&b, key, Options())
 }
 
-// Text translates a body in the text format, or in OpenMetrics if it ends as such.
+// Text translates a body in the text format, or in OpenMetrics if it ends with # EOF.
 func Text(tb testing.TB, path, body string) *translate.Push {
 	tb.Helper()
 	push, err := Translate(Key(tb, path), formatOf(body), []byte(body))
@@ -57,7 +57,7 @@ func formatOf(body string) exposition.Format {
 	return exposition.Text
 }
 
-// Copied is a copy of pdata.
+// Copied returns a copy of pdata.
 func Copied(md pmetric.Metrics) pmetric.Metrics {
 	copied := pmetric.NewMetrics()
 	md.CopyTo(copied)

@@ -18,8 +18,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// Random makes a random push to the group. Names, labels, bounds and quantiles are few, so that two pushes have much in
-// common and clash now and then.
+// Random returns a random push to the group. Names, labels, bounds and quantiles are few, so that pushes overlap and
+// sometimes conflict.
 func Random(r *rand.Rand, key groupingkey.Key) *translate.Push {
 	for {
 		if push, err := Translate(key, exposition.Protobuf, randomBody(r)); err == nil {
@@ -45,7 +45,7 @@ var types = []dto.MetricType{
 
 func randomFamily(r *rand.Rand, name string) *dto.MetricFamily {
 	f := &dto.MetricFamily{Name: &name, Help: new(name), Type: pick(r, types).Enum()}
-	// Histograms of one family are of one kind mostly, but need not be.
+	// Histograms of a family are mostly of one kind.
 	kind := r.IntN(3)
 	for _, labels := range randomLabels(r) {
 		m := &dto.Metric{Label: labels}
@@ -70,7 +70,7 @@ func randomFamily(r *rand.Rand, name string) *dto.MetricFamily {
 	return f
 }
 
-// randomLabels makes label sets that differ.
+// randomLabels returns distinct label sets.
 func randomLabels(r *rand.Rand) (sets [][]*dto.LabelPair) {
 	seen := map[string]bool{}
 	for range 1 + r.IntN(3) {
@@ -95,7 +95,7 @@ func randomSummary(r *rand.Rand, sum float64) *dto.Summary {
 	return s
 }
 
-// randomHistogram makes a classic one, a native one, or one that OTLP cannot hold.
+// randomHistogram returns a classic or native histogram, or one that OTLP cannot represent.
 func randomHistogram(r *rand.Rand, kind int) *dto.Histogram {
 	h := &dto.Histogram{SampleSum: new(r.Float64()), SampleCount: new(uint64(4))}
 	if kind == 1 {
@@ -119,7 +119,7 @@ func randomHistogram(r *rand.Rand, kind int) *dto.Histogram {
 
 func pick[E any](r *rand.Rand, from []E) E { return from[r.IntN(len(from))] }
 
-// some picks each element with a probability.
+// some selects each element with probability p.
 func some[E any](r *rand.Rand, from []E, p float64) []E {
 	return slices.DeleteFunc(slices.Clone(from), func(E) bool { return r.Float64() >= p })
 }

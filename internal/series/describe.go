@@ -12,10 +12,10 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// maxDescription bounds a description in bytes: it ends up in a batch job's log.
+// maxDescription limits a description in bytes, because it ends up in a client's log.
 const maxDescription = 300
 
-// Describe names the series of md that h stands for, as errors do: "a" {instance="i",job="j"}.
+// Describe identifies the series of md with hash h for an error, such as: "a" {instance="i",job="j"}.
 func Describe(md pmetric.Metrics, ownScope string, h Hash) string {
 	only := slices.Values([]pmetric.Metrics{md})
 	for marker := range Markers(only, ownScope, func(other Hash) bool { return other == h }, 1) {
@@ -24,7 +24,7 @@ func Describe(md pmetric.Metrics, ownScope string, h Hash) string {
 	return "a series"
 }
 
-// describe names the series of a marker.
+// describe identifies the series of a marker.
 func describe(marker pmetric.Metrics) string {
 	rm := marker.ResourceMetrics().At(0)
 	m := rm.ScopeMetrics().At(0).Metrics().At(0)
@@ -37,7 +37,7 @@ func describe(marker pmetric.Metrics) string {
 	return text
 }
 
-// attributes are those of the first point.
+// attributes returns the first point's attributes.
 func attributes(m pmetric.Metric) pcommon.Map {
 	switch m.Type() {
 	case pmetric.MetricTypeSum:

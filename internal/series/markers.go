@@ -13,16 +13,16 @@ import (
 
 var noRecordedValue = pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)
 
-// Markers makes the stale markers that end exactly the series of all that are gone, markers among them. A point all of whose
-// series are gone is ended as a whole; of one that goes on with other buckets or quantiles, each series that is gone is ended
-// by a gauge of that series' name. All are of one group, so that there is one resource.
+// Markers yields stale markers for exactly the series of all for which gone is true. A point whose series are all gone is
+// ended as a whole. If some series remain, such as other buckets, each gone series gets a gauge of its own name. All
+// metrics are of one group and thus one resource.
 //
-// They come in parts, each of which ends at most most series, unless a single point has more: so many may have gone at once
-// that no backend would take their markers in one request. Each marker stands in a metric of its own, because the prometheus
-// exporter reads no further in a metric than to its first point without a value. The markers have no time yet.
+// Each part ends at most `most` series, unless a single point has more, because backends limit requests. Each marker has
+// a metric of its own: the prometheus exporter stops reading a metric at its first point without a value. Markers have no
+// time yet.
 func Markers(all iter.Seq[pmetric.Metrics], ownScope string, gone func(Hash) bool, most int) iter.Seq[pmetric.Metrics] {
 	return func(yield func(pmetric.Metrics) bool) {
-		m := marking{walker: walker{ownScope: ownScope}, gone: gone, most: most, yield: yield, markers: pmetric.NewMetrics()}
+		m := markerBuilder{hasher: hasher{ownScope: ownScope}, gone: gone, most: most, yield: yield, markers: pmetric.NewMetrics()}
 		for md := range all {
 			m.metrics(md)
 			if m.stopped {
@@ -33,25 +33,25 @@ func Markers(all iter.Seq[pmetric.Metrics], ownScope string, gone func(Hash) boo
 	}
 }
 
-// marking makes the markers of one change.
-type marking struct {
-	walker
+// markerBuilder builds the markers of one change.
+type markerBuilder struct {
+	hasher
 
 	gone    func(Hash) bool
 	most    int
 	yield   func(pmetric.Metrics) bool
-	stopped bool // Nobody wants further parts.
+	stopped bool // the consumer stopped the iteration
 
-	rm pmetric.ResourceMetrics // where the current metric stands
+	rm pmetric.ResourceMetrics // resource of the current metric
 	sm pmetric.ScopeMetrics
 
 	markers pmetric.Metrics     // the current part
-	ending  int                 // how many series it ends
-	to      pmetric.MetricSlice // of the current scope, once it has markers in the part
+	ending  int                 // number of series that it ends
+	to      pmetric.MetricSlice // of the current scope, if it has markers in the part
 }
 
-// metrics makes the markers of all points of md.
-func (m *marking) metrics(md pmetric.Metrics) {
+// metrics builds the markers for all points of md.
+func (m *markerBuilder) metrics(md pmetric.Metrics) {
 	for _, m.rm = range md.ResourceMetrics().All() {
 		m.resource = resourceLabels(m.rm.Resource().Attributes())
 		for _, m.sm = range m.rm.ScopeMetrics().All() {
@@ -63,16 +63,16 @@ func (m *marking) metrics(md pmetric.Metrics) {
 	}
 }
 
-// flush ends the current part.
-func (m *marking) flush() {
+// flush yields the current part.
+func (m *markerBuilder) flush() {
 	if m.ending > 0 && !m.stopped {
 		m.stopped = !m.yield(m.markers)
 	}
 	m.markers, m.ending, m.to = pmetric.NewMetrics(), 0, pmetric.MetricSlice{}
 }
 
-// open gives the current scope a place in the current part.
-func (m *marking) open() pmetric.MetricSlice {
+// open adds the current scope to the current part.
+func (m *markerBuilder) open() pmetric.MetricSlice {
 	if m.to != (pmetric.MetricSlice{}) {
 		return m.to
 	}
@@ -92,8 +92,8 @@ func (m *marking) open() pmetric.MetricSlice {
 	return m.to
 }
 
-// metric makes the markers of a metric's points.
-func (m *marking) metric(from pmetric.Metric) {
+// metric builds the markers for a metric's points.
+func (m *markerBuilder) metric(from pmetric.Metric) {
 	m.enter(from)
 	switch from.Type() {
 	case pmetric.MetricTypeGauge:
@@ -115,8 +115,9 @@ func (m *marking) metric(from pmetric.Metric) {
 	}
 }
 
-// ended collects the series of a point and counts those that are gone. Their markers have room in the current part then.
-func (m *marking) ended(collect func()) (gone, all int) {
+// ended collects the series of a point and counts those that are gone. It flushes the current part if their markers do
+// not fit.
+func (m *markerBuilder) ended(collect func()) (gone, all int) {
 	m.hashes = m.hashes[:0]
 	collect()
 	for _, h := range m.hashes {
@@ -131,9 +132,9 @@ func (m *marking) ended(collect func()) (gone, all int) {
 	return gone, len(m.hashes)
 }
 
-// describe appends a metric that is identified as another one. It has no description, which nobody reads in a marker and of
-// which there would be a copy for each series.
-func (m *marking) describe(from pmetric.Metric) pmetric.Metric {
+// describe appends a metric with the identity of another. It omits the description, which would be copied for each
+// series.
+func (m *markerBuilder) describe(from pmetric.Metric) pmetric.Metric {
 	to := m.open().AppendEmpty()
 	to.SetName(from.Name())
 	to.SetUnit(from.Unit())
@@ -141,7 +142,7 @@ func (m *marking) describe(from pmetric.Metric) pmetric.Metric {
 	return to
 }
 
-func (m *marking) numbers(from pmetric.Metric, points pmetric.NumberDataPointSlice) {
+func (m *markerBuilder) numbers(from pmetric.Metric, points pmetric.NumberDataPointSlice) {
 	for _, dp := range points.All() {
 		if gone, _ := m.ended(func() { m.single(dp.Attributes()) }); gone == 0 {
 			continue
@@ -161,10 +162,10 @@ func (m *marking) numbers(from pmetric.Metric, points pmetric.NumberDataPointSli
 	}
 }
 
-// histogram ends a classic histogram. Its marker keeps the bounds, whose series it ends, and the sum, because the remote
-// write exporter ends the series of the sum only if there is one.
-func (m *marking) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) {
-	gone, all := m.ended(func() { m.walker.histogram(dp) })
+// histogram ends a classic histogram. The marker keeps the bounds, to end the bucket series, and the sum, because the
+// remote-write exporter ends the sum series only if a sum is set.
+func (m *markerBuilder) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) {
+	gone, all := m.ended(func() { m.hasher.histogram(dp) })
 	switch gone {
 	case 0:
 		return
@@ -187,13 +188,13 @@ func (m *marking) histogram(from pmetric.Metric, dp pmetric.HistogramDataPoint) 
 		if i < bounds.Len() {
 			bound = bounds.At(i)
 		}
-		m.endSeries(i, from.Name()+"_bucket", dp.Attributes(), boundLabel, spell(bound))
+		m.endSeries(i, from.Name()+"_bucket", dp.Attributes(), boundLabel, formatFloat(bound))
 	}
 	m.endSumAndCount(from, dp.Attributes(), dp.HasSum())
 }
 
 // exponential ends a native histogram.
-func (m *marking) exponential(from pmetric.Metric, dp pmetric.ExponentialHistogramDataPoint) {
+func (m *markerBuilder) exponential(from pmetric.Metric, dp pmetric.ExponentialHistogramDataPoint) {
 	if gone, _ := m.ended(func() { m.single(dp.Attributes()) }); gone == 0 {
 		return
 	}
@@ -207,9 +208,9 @@ func (m *marking) exponential(from pmetric.Metric, dp pmetric.ExponentialHistogr
 	marker.SetFlags(noRecordedValue)
 }
 
-// summary ends a summary. Its marker keeps the quantiles, whose series it ends.
-func (m *marking) summary(from pmetric.Metric, dp pmetric.SummaryDataPoint) {
-	gone, all := m.ended(func() { m.walker.summary(dp) })
+// summary ends a summary. The marker keeps the quantiles, to end their series.
+func (m *markerBuilder) summary(from pmetric.Metric, dp pmetric.SummaryDataPoint) {
+	gone, all := m.ended(func() { m.hasher.summary(dp) })
 	switch gone {
 	case 0:
 		return
@@ -223,13 +224,13 @@ func (m *marking) summary(from pmetric.Metric, dp pmetric.SummaryDataPoint) {
 		return
 	}
 	for i, q := range dp.QuantileValues().All() {
-		m.endSeries(i, from.Name(), dp.Attributes(), quantileLabel, spell(q.Quantile()))
+		m.endSeries(i, from.Name(), dp.Attributes(), quantileLabel, formatFloat(q.Quantile()))
 	}
 	m.endSumAndCount(from, dp.Attributes(), true)
 }
 
-// endSumAndCount ends the last series of a histogram or summary, its sum if it has one and its count, as far as they are gone.
-func (m *marking) endSumAndCount(from pmetric.Metric, attributes pcommon.Map, hasSum bool) {
+// endSumAndCount ends the sum, if any, and the count of a histogram or summary, if they are gone.
+func (m *markerBuilder) endSumAndCount(from pmetric.Metric, attributes pcommon.Map, hasSum bool) {
 	last := len(m.hashes) - 1
 	if hasSum {
 		m.endSeries(last-1, from.Name()+"_sum", attributes, "", "")
@@ -237,8 +238,8 @@ func (m *marking) endSumAndCount(from pmetric.Metric, attributes pcommon.Map, ha
 	m.endSeries(last, from.Name()+"_count", attributes, "", "")
 }
 
-// endSeries ends the i-th of the collected series, if it is gone, under its own name and with one further label.
-func (m *marking) endSeries(i int, name string, attributes pcommon.Map, label, value string) {
+// endSeries ends the i-th collected series, if it is gone, as a gauge of that name with one more label.
+func (m *markerBuilder) endSeries(i int, name string, attributes pcommon.Map, label, value string) {
 	if !m.gone(m.hashes[i]) {
 		return
 	}

@@ -21,13 +21,13 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
-// ending makes the markers of what one push has and the next one has not.
+// ending returns the markers for series of before that are not in after.
 func ending(before, after pmetric.Metrics) pmetric.Metrics {
 	stays := hashes(after)
 	return markersOf(before, func(h series.Hash) bool { return !slices.Contains(stays, h) })
 }
 
-// markersOf makes markers in one part.
+// markersOf returns the markers in one part.
 func markersOf(md pmetric.Metrics, gone func(series.Hash) bool) pmetric.Metrics {
 	for markers := range series.Markers(only(md), pushtest.Scope, gone, math.MaxInt) {
 		return markers
@@ -117,7 +117,7 @@ func TestNativeHistograms(t *testing.T) {
 	assert.Zero(t, markersOf(native, never).ResourceMetrics().Len())
 }
 
-// TestMarkersKeepWhatIdentifies a series for whoever does not look at its labels alone.
+// TestMarkersKeepWhatIdentifies a series for consumers that use more than labels.
 func TestMarkersKeepWhatIdentifies(t *testing.T) {
 	t.Parallel()
 	push := pushtest.Text(t, "job/j/instance/i/z/1", "# HELP a help\n# TYPE a counter\n# UNIT a_bytes bytes\n"+
@@ -136,7 +136,7 @@ func TestMarkersKeepWhatIdentifies(t *testing.T) {
 	assert.Equal(t, pmetric.AggregationTemporalityCumulative, gotMetric.Sum().AggregationTemporality())
 }
 
-// TestMarkersInParts makes parts that are as small as they may be, of several metrics, scopes and calls.
+// TestMarkersInParts builds the smallest parts from several metrics, scopes and calls.
 func TestMarkersInParts(t *testing.T) {
 	t.Parallel()
 	const (
@@ -176,11 +176,11 @@ func TestMarkersInParts(t *testing.T) {
 		})
 	}
 	for range series.Markers(only(pushtest.Text(t, "job/j", numbers).Metrics), pushtest.Scope, always, 1) {
-		break // Nobody needs to take all.
+		break // A consumer can stop early.
 	}
 }
 
-// TestMarkersOfRandomPushes ends exactly the series that are gone, whichever these are.
+// TestMarkersOfRandomPushes ends exactly a random selection of series.
 func TestMarkersOfRandomPushes(t *testing.T) {
 	t.Parallel()
 	for i := range 2000 {
@@ -208,7 +208,7 @@ func always(series.Hash) bool { return true }
 
 func never(series.Hash) bool { return false }
 
-// spelled writes markers down, each of which stands in a metric of its own, has no time and no value.
+// spelled describes markers and requires a metric of its own, no time and no value for each.
 func spelled(t *testing.T, md pmetric.Metrics) (all []string) {
 	t.Helper()
 	for _, rm := range md.ResourceMetrics().All() {

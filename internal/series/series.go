@@ -1,11 +1,14 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package series knows which series Prometheus makes of pdata, and how to end them.
+// Package series maps pdata to the series that Prometheus creates from it, and builds stale markers for them.
 //
-// The names and labels are those that the remote write exporter writes, less what it does to characters: job and instance
-// from the resource, the labels of the scope if it is not this receiver's own, the attributes of the point, and of histograms
-// and summaries the buckets, quantiles, sum and count as series of their own.
+// Names and labels are those of the remote-write exporter before escaping: job and instance from the resource, the labels
+// of a scope other than this receiver's, and the point's attributes. Buckets, quantiles, sums and counts are series of
+// their own.
+//
+// Hashes are random per process and must not be stored. The functions only read their input, except [AppendMetrics], and
+// can run concurrently. The package holds no state and forwards nothing.
 package series
 
 import (
@@ -18,8 +21,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// Hash stands for a series within this process: its name and its labels, in whatever order. The seed differs from process
-// to process, so that nobody can choose series that collide.
+// Hash identifies a series by name and labels in any order. A random seed per process prevents constructed collisions.
 type Hash uint64
 
 var seed = maphash.MakeSeed()
@@ -32,48 +34,47 @@ const (
 	scopePrefix   = "otel_scope_"
 )
 
-// labelSet is the hash of labels in whatever order: the sum of their hashes.
+// labelSet is the sum of the labels' hashes, so that order does not matter.
 type labelSet uint64
 
 func label(name, value string) labelSet {
-	return labelSet(mix(maphash.String(seed, name), maphash.String(seed, value)))
+	return labelSet(combineHash(maphash.String(seed, name), maphash.String(seed, value)))
 }
 
-func of(name uint64, labels labelSet) Hash { return Hash(mix(name, uint64(labels))) }
+func of(name uint64, labels labelSet) Hash { return Hash(combineHash(name, uint64(labels))) }
 
-// mix depends on each bit of both and on their order.
-func mix(a, b uint64) uint64 {
+// combineHash combines two hashes in order.
+func combineHash(a, b uint64) uint64 {
 	high, low := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd1b54a32d192ed03)
 	return high ^ low
 }
 
-// name hashes the name of a series that consists of a metric's name and a suffix.
+// name hashes a series name from metric name and suffix.
 func name(metric, suffix string) uint64 {
 	var h maphash.Hash
 	h.SetSeed(seed)
-	_, _ = h.WriteString(metric) // Writing to a maphash never fails.
+	_, _ = h.WriteString(metric) // never fails
 	_, _ = h.WriteString(suffix)
 	return h.Sum64()
 }
 
-// Append appends the hash of each series of md. Scopes of the name ownScope have no labels.
+// Append appends the hash of each series of md. Scopes named ownScope have no labels.
 func Append(to []Hash, md pmetric.Metrics, ownScope string) []Hash {
-	w := walker{hashes: to, ownScope: ownScope}
+	h := hasher{hashes: to, ownScope: ownScope}
 	for _, rm := range md.ResourceMetrics().All() {
-		w.resource = resourceLabels(rm.Resource().Attributes())
+		h.resource = resourceLabels(rm.Resource().Attributes())
 		for _, sm := range rm.ScopeMetrics().All() {
-			w.scope = w.resource + scopeLabels(sm, ownScope)
+			h.scope = h.resource + scopeLabels(sm, ownScope)
 			for _, m := range sm.Metrics().All() {
-				w.metric(m)
+				h.metric(m)
 			}
 		}
 	}
-	return w.hashes
+	return h.hashes
 }
 
-// walker collects the hashes of series. What it knows of a metric's names and of the last point's bounds spares hashing
-// them for each point.
-type walker struct {
+// hasher collects the hashes of series. It caches the hashes of a metric's names and of the last point's bounds.
+type hasher struct {
 	ownScope        string
 	resource, scope labelSet
 	names           names
@@ -81,99 +82,99 @@ type walker struct {
 	hashes          []Hash
 }
 
-// names are the hashes of the names of a metric's series.
+// names are the hashes of a metric's series names.
 type names struct{ plain, bucket, sum, count uint64 }
 
-// boundLabels are labels made of numbers, bounds or quantiles.
+// boundLabels caches labels of bounds or quantiles.
 type boundLabels struct {
 	name   string
 	values []float64
 	labels []labelSet
 }
 
-// at is the label for the number at index i.
+// at returns the label for the number at index i.
 func (b *boundLabels) at(name string, i int, v float64) labelSet {
 	if b.name != name {
 		*b = boundLabels{name: name, values: b.values[:0], labels: b.labels[:0]}
 	}
 	if i == len(b.values) {
-		b.values, b.labels = append(b.values, v), append(b.labels, label(name, spell(v)))
+		b.values, b.labels = append(b.values, v), append(b.labels, label(name, formatFloat(v)))
 	} else if math.Float64bits(b.values[i]) != math.Float64bits(v) {
-		b.values[i], b.labels[i] = v, label(name, spell(v))
+		b.values[i], b.labels[i] = v, label(name, formatFloat(v))
 	}
 	return b.labels[i]
 }
 
-// spell writes a bound or a quantile as the remote write exporter does.
-func spell(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+// formatFloat formats a bound or quantile as the remote-write exporter does.
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
 
-var infinity = label(boundLabel, spell(math.Inf(1)))
+var infinity = label(boundLabel, formatFloat(math.Inf(1)))
 
 // metric collects the series of all points of a metric.
-func (w *walker) metric(m pmetric.Metric) {
-	w.enter(m)
+func (h *hasher) metric(m pmetric.Metric) {
+	h.enter(m)
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
-		w.numbers(m.Gauge().DataPoints())
+		h.numbers(m.Gauge().DataPoints())
 	case pmetric.MetricTypeSum:
-		w.numbers(m.Sum().DataPoints())
+		h.numbers(m.Sum().DataPoints())
 	case pmetric.MetricTypeHistogram:
 		for _, dp := range m.Histogram().DataPoints().All() {
-			w.histogram(dp)
+			h.histogram(dp)
 		}
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, dp := range m.ExponentialHistogram().DataPoints().All() {
-			w.single(dp.Attributes())
+			h.single(dp.Attributes())
 		}
 	case pmetric.MetricTypeSummary:
 		for _, dp := range m.Summary().DataPoints().All() {
-			w.summary(dp)
+			h.summary(dp)
 		}
 	}
 }
 
 // enter makes m the current metric.
-func (w *walker) enter(m pmetric.Metric) {
+func (h *hasher) enter(m pmetric.Metric) {
 	switch m.Type() {
 	case pmetric.MetricTypeHistogram, pmetric.MetricTypeSummary:
-		w.names = names{name(m.Name(), ""), name(m.Name(), "_bucket"), name(m.Name(), "_sum"), name(m.Name(), "_count")}
+		h.names = names{name(m.Name(), ""), name(m.Name(), "_bucket"), name(m.Name(), "_sum"), name(m.Name(), "_count")}
 	default:
-		w.names = names{plain: name(m.Name(), "")}
+		h.names = names{plain: name(m.Name(), "")}
 	}
 }
 
-func (w *walker) numbers(points pmetric.NumberDataPointSlice) {
+func (h *hasher) numbers(points pmetric.NumberDataPointSlice) {
 	for _, dp := range points.All() {
-		w.single(dp.Attributes())
+		h.single(dp.Attributes())
 	}
 }
 
-// single collects the one series of a number or of a native histogram.
-func (w *walker) single(attributes pcommon.Map) {
-	w.hashes = append(w.hashes, of(w.names.plain, w.scope+attributeLabels(attributes)))
+// single collects the series of a number or native histogram.
+func (h *hasher) single(attributes pcommon.Map) {
+	h.hashes = append(h.hashes, of(h.names.plain, h.scope+attributeLabels(attributes)))
 }
 
-// histogram collects the series of a classic histogram: its buckets in order, +Inf last, its sum if it has one and its count.
-func (w *walker) histogram(dp pmetric.HistogramDataPoint) {
-	labels := w.scope + attributeLabels(dp.Attributes())
+// histogram collects the series of a classic histogram: buckets in order with +Inf last, the sum if any, and the count.
+func (h *hasher) histogram(dp pmetric.HistogramDataPoint) {
+	labels := h.scope + attributeLabels(dp.Attributes())
 	bounds := dp.ExplicitBounds()
 	for i := range bounds.Len() {
-		w.hashes = append(w.hashes, of(w.names.bucket, labels+w.bounds.at(boundLabel, i, bounds.At(i))))
+		h.hashes = append(h.hashes, of(h.names.bucket, labels+h.bounds.at(boundLabel, i, bounds.At(i))))
 	}
-	w.hashes = append(w.hashes, of(w.names.bucket, labels+infinity))
+	h.hashes = append(h.hashes, of(h.names.bucket, labels+infinity))
 	if dp.HasSum() {
-		w.hashes = append(w.hashes, of(w.names.sum, labels))
+		h.hashes = append(h.hashes, of(h.names.sum, labels))
 	}
-	w.hashes = append(w.hashes, of(w.names.count, labels))
+	h.hashes = append(h.hashes, of(h.names.count, labels))
 }
 
-// summary collects the series of a summary: its quantiles in order, its sum and its count.
-func (w *walker) summary(dp pmetric.SummaryDataPoint) {
-	labels := w.scope + attributeLabels(dp.Attributes())
+// summary collects the series of a summary: quantiles in order, sum and count.
+func (h *hasher) summary(dp pmetric.SummaryDataPoint) {
+	labels := h.scope + attributeLabels(dp.Attributes())
 	for i, q := range dp.QuantileValues().All() {
-		w.hashes = append(w.hashes, of(w.names.plain, labels+w.bounds.at(quantileLabel, i, q.Quantile())))
+		h.hashes = append(h.hashes, of(h.names.plain, labels+h.bounds.at(quantileLabel, i, q.Quantile())))
 	}
-	w.hashes = append(w.hashes, of(w.names.sum, labels), of(w.names.count, labels))
+	h.hashes = append(h.hashes, of(h.names.sum, labels), of(h.names.count, labels))
 }
 
 func attributeLabels(attributes pcommon.Map) (labels labelSet) {
@@ -195,7 +196,7 @@ func resourceLabels(attributes pcommon.Map) (labels labelSet) {
 	return labels
 }
 
-// scopeLabels are the otel_scope_* labels that were pushed.
+// scopeLabels hashes the pushed otel_scope_* labels.
 func scopeLabels(sm pmetric.ScopeMetrics, ownScope string) (labels labelSet) {
 	scope := sm.Scope()
 	if scope.Name() == ownScope && scope.Attributes().Len() == 0 {

@@ -22,7 +22,7 @@ func hashes(md pmetric.Metrics) []series.Hash { return series.Append(nil, md, pu
 
 func sorted(hashes []series.Hash) []series.Hash { return slices.Sorted(slices.Values(hashes)) }
 
-// of are the series of a push.
+// of returns the series of a push.
 func of(t *testing.T, path, body string) []series.Hash {
 	t.Helper()
 	return sorted(hashes(pushtest.Text(t, path, body).Metrics))
@@ -95,7 +95,7 @@ func TestDifferentSeries(t *testing.T) {
 	}
 }
 
-// TestAppendCounts holds the number of series to what Prometheus counts.
+// TestAppendCounts compares the number of series with Prometheus' count.
 func TestAppendCounts(t *testing.T) {
 	t.Parallel()
 	for body, want := range map[string]int{
@@ -145,7 +145,7 @@ func TestJoin(t *testing.T) {
 			t.Parallel()
 			to, from := pushtest.Text(t, "job/j", c.to).Metrics, pushtest.Text(t, "job/j", c.from).Metrics
 			want := append(hashes(to), hashes(from)...)
-			series.Join(to, from)
+			series.AppendMetrics(to, from)
 			assert.Equal(t, sorted(want), sorted(hashes(to)))
 			assert.LessOrEqual(t, to.ResourceMetrics().Len(), 1)
 			if c.scopes > 0 {

@@ -17,8 +17,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
-// Push adds the families to the group. If replace is set (PUT), they replace all families of the group, otherwise (POST)
-// those of the same names and those of the emptied names, which differ. The error is a *ConflictError, a *LimitError, a
+// Push adds the families to the group. With replace (PUT) they replace all families; otherwise (POST) those of the same
+// names and of the emptied names. The two sets of names must be disjoint. The error is a *ConflictError, a *LimitError, a
 // *StorageError or ErrBusy.
 func (s *Store) Push(
 	ctx context.Context, key groupingkey.Key, families []*Family, replace bool, at time.Time, emptied ...string,
@@ -43,15 +43,15 @@ func (s *Store) Push(
 	}
 	if replace {
 		c.drop = slices.Collect(maps.Values(g.families))
-	} else if err := c.collide(); err != nil {
+	} else if err := c.checkCollisions(); err != nil {
 		s.removeIfEmpty(g)
 		return err
 	}
 	return s.apply(ctx, c)
 }
 
-// Fail notes that a push to the group failed. It makes the group if there is none, as a Pushgateway does. A group without a successful
-// push lives since its last failure. The error is one of Push's.
+// Fail records a failed push. It creates the group if needed, as a Pushgateway does. A group without a successful push
+// expires by its last failure. The error is one of Push's.
 func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) error {
 	g, err := s.lock(ctx, key, true)
 	if err != nil {
@@ -66,7 +66,7 @@ func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) err
 	return s.apply(ctx, c)
 }
 
-// Delete removes the group, if there is one. The error is a *StorageError or ErrBusy.
+// Delete removes the group if it exists. The error is a *StorageError or ErrBusy.
 func (s *Store) Delete(ctx context.Context, key groupingkey.Key) error {
 	return s.deleteIf(ctx, key, func(*group) bool { return true })
 }
@@ -81,25 +81,25 @@ func (s *Store) deleteIf(ctx context.Context, key groupingkey.Key, condition fun
 		return nil
 	}
 	c := newChange(g)
-	c.die, c.drop = true, slices.Collect(maps.Values(g.families))
+	c.hide, c.drop = true, slices.Collect(maps.Values(g.families))
 	c.pushed, c.failed = time.Time{}, time.Time{}
 	return s.apply(ctx, c)
 }
 
-// changesAtOnce is how many groups a wipe or an expiry changes concurrently, so that they are written together.
+// changesAtOnce is the number of concurrent changes of a wipe or an expiry. Concurrent changes share writes.
 const changesAtOnce = 64
 
-// Wipe removes all groups that there are now. The error is one of Delete's; some groups are removed then.
+// Wipe removes all current groups. On an error, which is one of Delete's, some groups are already removed.
 func (s *Store) Wipe(ctx context.Context) error {
 	var keys []groupingkey.Key
 	for snapshot := range s.Snapshots() {
 		keys = append(keys, snapshot.Key)
 	}
-	return eachOf(keys, func(key groupingkey.Key) error { return s.Delete(ctx, key) })
+	return forEach(keys, func(key groupingkey.Key) error { return s.Delete(ctx, key) })
 }
 
-// eachOf calls do for each of all, concurrently, until one call fails. It returns the first error.
-func eachOf[E any](all []E, do func(E) error) (failed error) {
+// forEach calls do concurrently for each element until a call fails. It returns the first error.
+func forEach[E any](all []E, do func(E) error) (failed error) {
 	var mu sync.Mutex
 	next := func() (E, bool) {
 		mu.Lock()
@@ -128,32 +128,32 @@ func eachOf[E any](all []E, do func(E) error) (failed error) {
 	return failed
 }
 
-// change is what happens to one group at once. The group is locked.
+// change is an atomic change of one group. The group is locked.
 type change struct {
 	group  *group
-	create bool // A reader sees the group from now on,
-	die    bool // or no longer.
+	create bool // the group becomes visible
+	hide   bool // the group becomes invisible
 	drop   []*Family
 	add    []*Family
-	acked  []*markers // pending no longer
+	acked  []*markers // markers that are no longer pending
 	pushed time.Time
 	failed time.Time
-	since  time.Time // when the life of the group begins anew; zero if it does not
+	since  time.Time // new start of the group's time to live, or zero
 
-	outgoing []*content // what is dropped and not replaced by the same series
-	incoming []*content // what is added and was not there with the same series
+	outgoing []*content // dropped contents that are not replaced by the same series
+	incoming []*content // added contents that do not replace the same series
 
-	before  map[series.Hash]bool // series of what is dropped, and whether they end
-	revived map[series.Hash]bool // pending series that are added again
-	added   []series.Hash        // series that no group had before
-	taken   []takeover
-	ended   []series.Hash // series that end without a marker
-	times   content       // of a group that is created
-	markers []*markers
-	counts  Counts // by how much they change
+	oldSeries map[series.Hash]bool // series of the dropped contents, and whether they end
+	readded   map[series.Hash]bool // pending series that are added again
+	added     []series.Hash        // series that are new to the store
+	taken     []takeover
+	ended     []series.Hash // series that end without a marker
+	times     content       // push times of a created group
+	markers   []*markers
+	counts    Counts // differences
 }
 
-// takeover is a series that another group had a pending marker for.
+// takeover is a series with a pending marker in another group.
 type takeover struct {
 	series series.Hash
 	from   *group
@@ -163,7 +163,7 @@ func newChange(g *group) *change {
 	return &change{group: g, create: !g.alive, pushed: g.pushed, failed: g.failed}
 }
 
-// apply carries the change out, or leaves everything as it was.
+// apply makes the change completely or not at all.
 func (s *Store) apply(ctx context.Context, c *change) error {
 	defer s.removeIfEmpty(c.group)
 	s.compare(c)
@@ -171,7 +171,7 @@ func (s *Store) apply(ctx context.Context, c *change) error {
 		s.abandon(c)
 		return err
 	}
-	err := s.end(c)
+	err := s.endSeries(c)
 	if err == nil {
 		err = s.write(ctx, c)
 	}
@@ -183,17 +183,18 @@ func (s *Store) apply(ctx context.Context, c *change) error {
 	return nil
 }
 
-// compare finds the series that come and go. Families that are replaced by the same series, as most are, are passed over.
+// compare determines which series are added and which end. It skips families that are replaced by the same series, the
+// common case.
 func (s *Store) compare(c *change) {
 	g := c.group
 	if c.create {
 		c.times = s.timesOf(g.key)
 	}
 	c.outgoing, c.incoming = c.findOutgoing(), c.findIncoming()
-	c.before = make(map[series.Hash]bool)
+	c.oldSeries = make(map[series.Hash]bool)
 	for _, content := range c.outgoing {
 		for _, h := range content.series {
-			c.before[h] = true
+			c.oldSeries[h] = true
 		}
 	}
 	g.mu.Lock()
@@ -208,7 +209,7 @@ func (s *Store) compare(c *change) {
 	}
 }
 
-// abandon lets claims have again what the change would have dropped.
+// abandon lets claims use the contents that the change would have dropped.
 func (s *Store) abandon(c *change) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -222,7 +223,7 @@ func (s *Store) abandon(c *change) {
 	}
 }
 
-// timesOf is what the push times of a group are as series.
+// timesOf returns the series of a group's push times.
 func (s *Store) timesOf(key groupingkey.Key) content {
 	return content{series: series.Append(nil, s.pushTimes(key, time.Time{}, time.Time{}), s.options.Scope), slot: noSlot}
 }
@@ -239,7 +240,7 @@ func (c *change) findOutgoing() []*content {
 			contents = append(contents, &f.content)
 		}
 	}
-	if c.die {
+	if c.hide {
 		contents = append(contents, &c.group.times)
 	}
 	return contents
@@ -258,9 +259,9 @@ func (c *change) findIncoming() []*content {
 	return contents
 }
 
-// end makes the markers of the series that end and were exported.
-func (s *Store) end(c *change) error {
-	if len(c.before) == 0 {
+// endSeries builds the markers for ending series that were exported.
+func (s *Store) endSeries(c *change) error {
+	if len(c.oldSeries) == 0 {
 		return nil
 	}
 	var exported []*content
@@ -270,17 +271,17 @@ func (s *Store) end(c *change) error {
 		}
 		exported = append(exported, content)
 	}
-	return s.newMarkers(c, exported, func(h series.Hash) bool { return c.before[h] })
+	return s.newMarkers(c, exported, func(h series.Hash) bool { return c.oldSeries[h] })
 }
 
-// isDropping tells whether the change in progress drops the content without a marker.
+// isDropping reports whether the current change drops the content without a marker.
 func (g *group) isDropping(c *content) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.dropping[c]
 }
 
-// metricsOf decodes a content of the change. Push times are made, since they are not held encoded.
+// metricsOf decodes a content of the change. Push times are not stored encoded and are built.
 func (s *Store) metricsOf(c *change, content *content) pmetric.Metrics {
 	if content == &c.group.times || content == &c.times {
 		return s.pushTimes(c.group.key, c.pushed, c.failed)
@@ -288,7 +289,7 @@ func (s *Store) metricsOf(c *change, content *content) pmetric.Metrics {
 	return content.Metrics()
 }
 
-// publish makes the change visible, and due.
+// publish makes the change visible and schedules its export.
 func (s *Store) publish(c *change) {
 	now, g := s.options.Now(), c.group
 	s.mu.Lock()
@@ -300,19 +301,19 @@ func (s *Store) publish(c *change) {
 	for _, h := range c.ended {
 		delete(s.series, h)
 	}
-	g.reviving = nil
-	if c.die {
+	g.readding = nil
+	if c.hide {
 		s.removeExpiry(g)
 	} else if !c.since.IsZero() {
 		s.touch(g, c.since)
 	}
 	s.publishGroup(c, now)
-	if len(c.acked) == 0 { // An acknowledgement leaves nothing to export.
+	if len(c.acked) == 0 { // An acknowledgement needs no export.
 		s.enqueue(g, now)
 	}
 }
 
-// publishGroup changes what readers and claims see of the group. Store.mu is held.
+// publishGroup updates what readers and claims see of the group. Store.mu is held.
 func (s *Store) publishGroup(c *change, now time.Time) {
 	g := c.group
 	g.mu.Lock()
@@ -330,9 +331,9 @@ func (s *Store) publishGroup(c *change, now time.Time) {
 		}
 		g.unsent[f] = struct{}{}
 	}
-	s.counts.Pending -= len(c.revived)
-	for h := range c.revived {
-		delete(g.ending, h)
+	s.counts.Pending -= len(c.readded)
+	for h := range c.readded {
+		delete(g.pendingSeries, h)
 	}
 	s.dropMarkers(g, c.acked)
 	for _, m := range c.markers {
@@ -345,21 +346,21 @@ func (s *Store) publishGroup(c *change, now time.Time) {
 	if c.create || !c.pushed.Equal(g.pushed) || !c.failed.Equal(g.failed) {
 		g.timesSent = false
 	}
-	g.alive = !c.die && (c.create || g.alive)
+	g.alive = !c.hide && (c.create || g.alive)
 	g.pushed, g.failed, g.dropping = c.pushed, c.failed, nil
 }
 
-// inherit notes when values of the added series were last exported, before they were added. It returns the latest time of what is dropped.
-// The group's mu is held.
+// inherit gives added contents the last export time of their series. It returns the latest export time of the dropped
+// contents. The group's mu is held.
 func (c *change) inherit(now time.Time) (dropped time.Time) {
 	for _, f := range c.drop {
 		dropped = later(dropped, f.exported)
 	}
-	if c.die {
+	if c.hide {
 		dropped = later(dropped, c.group.times.exported)
 	}
 	latest := dropped
-	if len(c.revived)+len(c.taken) > 0 {
+	if len(c.readded)+len(c.taken) > 0 {
 		latest = now
 	}
 	for _, added := range c.incoming {

@@ -15,77 +15,77 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
-// Limits bound a claim. Its last group may exceed them.
+// Limits limit a claim. The last group may exceed them.
 type Limits struct {
 	Groups int
 	Series int
 	Bytes  int64 // encoded
 }
 
-// Claim is a batch of groups to export. No other claim has one of them until it is settled.
+// Claim is a batch of groups to export. Each group is in at most one unsettled claim.
 type Claim struct {
-	// At is the time of all points of the claim.
+	// At is the timestamp of all points.
 	At time.Time
-	// Parts are what can be accepted or refused by itself. Those of one group are adjacent, markers first.
+	// Parts can be accepted or refused independently. Parts of one group are adjacent, with markers first.
 	Parts []*Part
 
 	now     time.Time
 	scope   string // Options.Scope
 	groups  map[*group]*claimed
-	blocked []*group // groups that wait for the claim
+	blocked []*group // groups that wait for this claim
 	series  int
 	bytes   int64
 }
 
 // claimed is a group in a claim.
 type claimed struct {
-	full    bool       // A round is due: all values are in the claim.
-	acked   []*markers // those that are to be dropped when the claim is settled
-	lapsing bool       // Expire is dropping some markers.
-	// What was not accepted is due at once (refused) or later (retry). If that is not only suspects, a round is not over.
+	full    bool       // a republishing round: the claim has all values
+	acked   []*markers // markers to drop in Settle
+	lapsing bool       // Expire is dropping some markers
+	// Refused parts are due immediately (refused) or later (retry). The round is complete if only suspects were refused.
 	refused bool
 	retry   time.Time
 	over    bool
 }
 
-// Part is a family, the push times or some stale markers of a group.
+// Part is a family, the push times, or some stale markers of a group.
 type Part struct {
 	Key groupingkey.Key
-	// Family is the name of the family; empty for push times and markers.
+	// Family is the family's name, or empty for push times and markers.
 	Family string
-	// Series is how many series the part has.
+	// Series is the number of series.
 	Series int
-	// Outcome is what became of the part. It is set before the claim is settled.
+	// Outcome must be set before Settle.
 	Outcome Outcome
 
 	group          *group
 	content        *content
 	family         *Family       // nil for push times and markers
 	markers        *markers      // nil for values
-	left           []series.Hash // the series of markers
-	exported       time.Time     // when the content was exported before
+	left           []series.Hash // the markers' series
+	exported       time.Time     // previous export time of the content
 	pushed, failed time.Time     // the push times
 	metrics        func() pmetric.Metrics
 }
 
-// Outcome is what became of a part.
+// Outcome is the result of exporting a part.
 type Outcome struct {
-	// Tried tells that it was exported. The next consumer may have accepted it even if it returned an error.
+	// Tried says that the part was exported. Even with an error, the next consumer may have accepted it.
 	Tried bool
-	// Accepted tells that the next consumer accepted it.
+	// Accepted says that the next consumer accepted the part.
 	Accepted bool
-	// Err is why it was refused by itself, if it was.
+	// Err is the error of a call with this part alone, if any.
 	Err error
-	// Retry is when the part may be claimed again, if it was not accepted; zero for at once.
+	// Retry is the earliest next claim of a refused part, or zero for immediately.
 	Retry time.Time
-	// Suspect tells that the part is refused while others are accepted, so that the rest of its group has had its round.
+	// Suspect says that the part was refused while others were accepted. It does not keep its group's round open.
 	Suspect bool
 }
 
-// Metrics makes new pdata of the part, without times.
+// Metrics builds new pdata of the part, without times.
 func (p *Part) Metrics() pmetric.Metrics { return p.metrics() }
 
-// Name describes the part, for logs.
+// Name describes the part for logs.
 func (p *Part) Name() string {
 	switch {
 	case p.markers != nil:
@@ -97,10 +97,10 @@ func (p *Part) Name() string {
 	}
 }
 
-// SameGroup tells whether both parts are of one group.
+// SameGroup reports whether both parts are of one group.
 func (p *Part) SameGroup(other *Part) bool { return p.group == other.group }
 
-// PartID identifies a part over claims. Only single markers have one.
+// PartID identifies a part across claims. Among markers, only a single marker has one.
 type PartID struct {
 	path, family string
 	values       bool
@@ -119,7 +119,7 @@ func (p *Part) ID() PartID {
 	}
 }
 
-// Divide replaces a part by two, if it is of several markers, and returns them, or else the part.
+// Divide splits a part of several markers into two parts and returns them. Other parts are returned unchanged.
 func (c *Claim) Divide(p *Part) []*Part {
 	if len(p.left) < 2 {
 		return []*Part{p}
@@ -128,7 +128,7 @@ func (c *Claim) Divide(p *Part) []*Part {
 	return c.replace(p, p.left[:middle], p.left[middle:])
 }
 
-// Separate gives each marker that is picked a part of its own.
+// Separate gives each picked marker its own part.
 func (c *Claim) Separate(pick func(PartID) bool) {
 	for _, p := range slices.Clone(c.Parts) {
 		if len(p.left) < 2 {
@@ -152,12 +152,12 @@ func (c *Claim) Separate(pick func(PartID) bool) {
 	}
 }
 
-// replace replaces a part of markers by parts of some of its series each.
+// replace splits a part of markers by series.
 func (c *Claim) replace(p *Part, by ...[]series.Hash) (parts []*Part) {
 	for _, left := range by {
 		part := *p
 		part.Series, part.left = len(left), left
-		part.metrics = func() pmetric.Metrics { return part.markers.of(left, c.scope) }
+		part.metrics = func() pmetric.Metrics { return part.markers.build(left, c.scope) }
 		parts = append(parts, &part)
 	}
 	i := slices.Index(c.Parts, p)
@@ -165,8 +165,8 @@ func (c *Claim) replace(p *Part, by ...[]series.Hash) (parts []*Part) {
 	return parts
 }
 
-// Claim returns what is due now, or nil and when something will be due, zero if nothing will. It alternates between the
-// oldest changes and the groups whose round is due, so that neither starves the other.
+// Claim returns the groups that are due. If there are none, it returns nil and the next due time, zero for never. It
+// alternates between the oldest changes and due rounds, so that neither starves.
 func (s *Store) Claim(limits Limits) (*Claim, time.Time) {
 	c := &Claim{now: s.options.Now(), scope: s.options.Scope, groups: make(map[*group]*claimed)}
 	s.mu.Lock()
@@ -186,8 +186,7 @@ func (s *Store) Claim(limits Limits) (*Claim, time.Time) {
 	return c, time.Time{}
 }
 
-// next takes the next group out of its queue: after one with a change one whose round is due, if there is one, and the other way
-// round. Store.mu is held.
+// next removes the next group from its queue, alternating between changes and due rounds. Store.mu is held.
 func (s *Store) next(now time.Time) (g *group) {
 	if s.roundNext {
 		g = s.nextDue(now)
@@ -204,7 +203,7 @@ func (s *Store) next(now time.Time) (g *group) {
 	return g
 }
 
-// nextChange takes the group with the oldest change out of the queue. Store.mu is held.
+// nextChange removes the group with the oldest change from its queue. Store.mu is held.
 func (s *Store) nextChange() *group {
 	first := s.unsent.Front()
 	if first == nil {
@@ -215,7 +214,7 @@ func (s *Store) nextChange() *group {
 	return g
 }
 
-// nextDue takes the group that has been due for longest out of the queue. Store.mu is held.
+// nextDue removes the group that is overdue the longest from its queue. Store.mu is held.
 func (s *Store) nextDue(now time.Time) *group {
 	if len(s.rounds) == 0 || s.rounds[0].at.After(now) {
 		return nil
@@ -225,7 +224,7 @@ func (s *Store) nextDue(now time.Time) *group {
 	return g
 }
 
-// firstDue is when the first group in Store.rounds is due. Store.mu is held.
+// firstDue returns the earliest due time in Store.rounds. Store.mu is held.
 func (s *Store) firstDue() time.Time {
 	if len(s.rounds) == 0 {
 		return time.Time{}
@@ -233,7 +232,7 @@ func (s *Store) firstDue() time.Time {
 	return s.rounds[0].at
 }
 
-// claimGroup adds a group to the claim, unless it has to wait or has nothing to export. Store.mu is held.
+// claimGroup adds a group to the claim, unless it must wait or has nothing to export. Store.mu is held.
 func (s *Store) claimGroup(c *Claim, g *group) {
 	if earlier := s.claimBefore(g); earlier != nil {
 		earlier.blocked = append(earlier.blocked, g)
@@ -244,7 +243,7 @@ func (s *Store) claimGroup(c *Claim, g *group) {
 	of := &claimed{over: true, full: !g.round.IsZero() && !g.round.After(c.now)}
 	parts := s.parts(g, of)
 	if len(parts) == 0 && len(of.acked) == 0 && (of.lapsing || len(g.dropping) > 0) {
-		return // The change or the expiry in progress places it.
+		return // The current change or expiry calls place.
 	}
 	for _, p := range parts {
 		p.exported, p.content.exported = p.content.exported, c.now
@@ -255,7 +254,7 @@ func (s *Store) claimGroup(c *Claim, g *group) {
 	c.groups[g], g.claim, g.again = of, c, time.Time{}
 }
 
-// claimBefore is a claim that the group has to wait for. Store.mu is held.
+// claimBefore returns a claim that the group must wait for, or nil. Store.mu is held.
 func (s *Store) claimBefore(g *group) *Claim {
 	g.waitsFor = slices.DeleteFunc(g.waitsFor, func(c *Claim) bool {
 		_, active := s.claims[c]
@@ -267,12 +266,24 @@ func (s *Store) claimBefore(g *group) *Claim {
 	return g.waitsFor[0]
 }
 
-// parts lists what is to be exported of a group: its pending markers, and its unsent values or, in a round, all. The group's mu is held.
-func (s *Store) parts(g *group, of *claimed) (parts []*Part) {
-	add := func(p Part) {
-		p.Key, p.group = g.key, g
-		parts = append(parts, &p)
+// parts lists a group's pending markers and its unsent values, or all values in a round. The group's mu is held.
+func (s *Store) parts(g *group, of *claimed) []*Part {
+	parts := append(s.markerParts(g, of), s.familyParts(g, of.full)...)
+	if g.alive && len(g.times.series) > 0 && (of.full || !g.timesSent) && !g.dropping[&g.times] {
+		pushed, failed := g.pushed, g.failed
+		parts = append(parts, &Part{
+			Series: len(g.times.series), content: &g.times, pushed: pushed, failed: failed,
+			metrics: func() pmetric.Metrics { return s.pushTimes(g.key, pushed, failed) },
+		})
 	}
+	for _, p := range parts {
+		p.Key, p.group = g.key, g
+	}
+	return parts
+}
+
+// markerParts lists a group's pending markers, and records those that are lapsing or have no pending series left.
+func (s *Store) markerParts(g *group, of *claimed) (parts []*Part) {
 	for _, m := range g.pending {
 		if m.index == notScheduled {
 			of.lapsing = true
@@ -283,13 +294,18 @@ func (s *Store) parts(g *group, of *claimed) (parts []*Part) {
 			of.acked = append(of.acked, m)
 			continue
 		}
-		add(Part{
+		parts = append(parts, &Part{
 			Series: len(left), content: &m.content, markers: m, left: left,
-			metrics: func() pmetric.Metrics { return m.of(left, s.options.Scope) },
+			metrics: func() pmetric.Metrics { return m.build(left, s.options.Scope) },
 		})
 	}
+	return parts
+}
+
+// familyParts lists a group's unsent families, or all of them, by name.
+func (s *Store) familyParts(g *group, all bool) (parts []*Part) {
 	families := slices.Collect(maps.Keys(g.unsent))
-	if of.full {
+	if all {
 		families = slices.Collect(maps.Values(g.families))
 	}
 	slices.SortFunc(families, byName)
@@ -301,23 +317,16 @@ func (s *Store) parts(g *group, of *claimed) (parts []*Part) {
 		if f.first != nil {
 			encoded = f.first
 		}
-		add(Part{
+		parts = append(parts, &Part{
 			Family: f.Name, Series: len(f.series), content: &f.content, family: f,
 			metrics: func() pmetric.Metrics { return s.forwarded(decode(encoded)) },
-		})
-	}
-	if g.alive && len(g.times.series) > 0 && (of.full || !g.timesSent) && !g.dropping[&g.times] {
-		pushed, failed := g.pushed, g.failed
-		add(Part{
-			Series: len(g.times.series), content: &g.times, pushed: pushed, failed: failed,
-			metrics: func() pmetric.Metrics { return s.pushTimes(g.key, pushed, failed) },
 		})
 	}
 	return parts
 }
 
-// Settle ends a claim, whose parts have their outcomes. The error is a *StorageError: markers that were accepted are
-// still pending then, and will be exported again.
+// Settle ends a claim. All parts must have their outcomes. After a *StorageError, accepted markers are still pending and
+// will be exported again.
 func (s *Store) Settle(ctx context.Context, c *Claim) error {
 	s.settleParts(c)
 	var acked []*group
@@ -326,7 +335,7 @@ func (s *Store) Settle(ctx context.Context, c *Claim) error {
 			acked = append(acked, g)
 		}
 	}
-	err := eachOf(acked, func(g *group) error { return s.ack(ctx, g, c.groups[g].acked) })
+	err := forEach(acked, func(g *group) error { return s.ack(ctx, g, c.groups[g].acked) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.claims, c)
@@ -345,17 +354,17 @@ func (s *Store) Settle(ctx context.Context, c *Claim) error {
 	return err
 }
 
-// ackRetry is when markers are exported again whose acknowledgement could not be stored.
+// ackRetry is the delay before markers are exported again whose acknowledgement was not stored.
 const ackRetry = 5 * time.Second
 
-// delay notes that something is due later.
+// delay records a later due time.
 func (of *claimed) delay(until time.Time) {
 	if of.retry.IsZero() || until.Before(of.retry) {
 		of.retry = until
 	}
 }
 
-// settleParts takes down the outcomes, but for the acknowledgement of markers, which has to be stored.
+// settleParts records all outcomes except acknowledged markers, which must be stored first.
 func (s *Store) settleParts(c *Claim) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -383,7 +392,7 @@ func (s *Store) settleParts(c *Claim) {
 	}
 }
 
-// settleValues takes down the outcome of values. Store.mu and the group's mu are held.
+// settleValues records the outcome of values. Store.mu and the group's mu are held.
 func (s *Store) settleValues(p *Part, claimed, now time.Time) {
 	switch g := p.group; {
 	case p.Outcome.Accepted:
@@ -399,13 +408,13 @@ func (s *Store) settleValues(p *Part, claimed, now time.Time) {
 	}
 }
 
-// dropFirst forgets the exemplars of a family. Store.mu and the group's mu are held.
+// dropFirst drops the exemplars of a family. Store.mu and the group's mu are held.
 func (s *Store) dropFirst(f *Family) {
 	s.counts.Size -= int64(len(f.first))
 	f.first = nil
 }
 
-// ack drops markers that need not be exported any more, and stores that. The error is a *StorageError or ErrBusy.
+// ack stores that markers are no longer pending, then drops them. The error is a *StorageError or ErrBusy.
 func (s *Store) ack(ctx context.Context, g *group, acked []*markers) error {
 	select {
 	case g.changing <- struct{}{}:
@@ -414,7 +423,7 @@ func (s *Store) ack(ctx context.Context, g *group, acked []*markers) error {
 	}
 	defer g.unlock()
 	c := newChange(g)
-	c.create, c.die, c.acked = false, !g.alive, s.stillPending(acked)
+	c.create, c.hide, c.acked = false, !g.alive, s.stillPending(acked)
 	if len(c.acked) == 0 {
 		return nil
 	}
@@ -426,7 +435,7 @@ func (s *Store) ack(ctx context.Context, g *group, acked []*markers) error {
 	return nil
 }
 
-// stillPending are those markers that nothing else has dropped, each once.
+// stillPending returns the markers that are still pending, without duplicates.
 func (s *Store) stillPending(all []*markers) (pending []*markers) {
 	listed := make(map[*markers]bool, len(all))
 	s.mu.Lock()
@@ -440,7 +449,7 @@ func (s *Store) stillPending(all []*markers) (pending []*markers) {
 	return pending
 }
 
-// requeue places a group after its claim. Store.mu is held.
+// requeue schedules a group after its claim. Store.mu is held.
 func (s *Store) requeue(g *group, of *claimed, now time.Time) {
 	g.claim = nil
 	if s.groups[g.path] != g {
@@ -460,14 +469,14 @@ func (s *Store) requeue(g *group, of *claimed, now time.Time) {
 	}
 	switch {
 	case !rest:
-		s.settled(g)
+		s.clearWaiting(g)
 	case !g.again.IsZero() && of.over:
-		s.waits(g, g.again) // All older changes were accepted, but for suspects.
+		s.markWaiting(g, g.again) // All older changes were accepted, except suspects.
 	case g.since.IsZero():
-		s.waits(g, now)
+		s.markWaiting(g, now)
 	}
 	if of.over && g.again.IsZero() {
-		delete(s.waiting, g) // Suspects are counted by themselves.
+		delete(s.waiting, g) // Suspects are counted separately.
 	}
 	g.retry = of.retry
 	if of.refused || !g.again.IsZero() {

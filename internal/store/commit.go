@@ -9,23 +9,23 @@ import (
 	"sync"
 )
 
-// Changes that are written together.
+// Limits of one write.
 const (
 	maxCommitChanges = 256
 	maxCommitBytes   = 8 << 20
 )
 
-// commit is a change that is to be written.
+// commit is a change to write.
 type commit struct {
 	change *change
 	bytes  int
 
-	written chan error    // receives what became of it
-	lead    chan struct{} // receives if it is the first one in the queue and nobody is writing
+	written chan error    // receives the result
+	lead    chan struct{} // receives if the commit is first in the queue and no write is running
 }
 
-// committer writes changes. While one batch is written, other changes wait, and are written together in the next one by the
-// goroutine of the first of them.
+// committer batches writes. Changes that arrive during a write wait and are written together next, by the goroutine of
+// the first one.
 type committer struct {
 	write func(ctx context.Context, changes []*change) error
 
@@ -34,8 +34,8 @@ type committer struct {
 	queue   []*commit
 }
 
-// commit writes a change. A change that still waits when the context ends is not written. The error is write's, which all
-// changes of a batch share, or ErrBusy.
+// commit writes a change. It does not write a change whose context ends while it waits. The error is ErrBusy or write's,
+// which all changes of a batch share.
 func (c *committer) commit(ctx context.Context, ch *change) error {
 	own := &commit{change: ch, bytes: ch.bytes(), written: make(chan error, 1), lead: make(chan struct{}, 1)}
 	c.enter(own)
@@ -53,11 +53,11 @@ func (c *committer) commit(ctx context.Context, ch *change) error {
 			return err
 		}
 	}
-	c.writeBatch(context.WithoutCancel(ctx)) // It is not only the leader's.
+	c.writeBatch(context.WithoutCancel(ctx)) // The batch is not only the leader's.
 	return <-own.written
 }
 
-// enter puts a commit into the queue. If nobody is writing, it leads.
+// enter appends a commit to the queue. It becomes the leader if no write is running.
 func (c *committer) enter(own *commit) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -68,7 +68,7 @@ func (c *committer) enter(own *commit) {
 	}
 }
 
-// leave takes a commit out of the queue, unless it leads or is being written.
+// leave removes a commit from the queue and reports success. It fails for a leader or a commit being written.
 func (c *committer) leave(own *commit) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,7 +80,7 @@ func (c *committer) leave(own *commit) bool {
 	return true
 }
 
-// writeBatch writes the first commits of the queue and then lets the next one lead.
+// writeBatch writes the first commits of the queue, then lets the next one lead.
 func (c *committer) writeBatch(ctx context.Context) {
 	batch := c.take()
 	changes := make([]*change, len(batch))
@@ -98,7 +98,7 @@ func (c *committer) writeBatch(ctx context.Context) {
 	}
 }
 
-// take takes a batch out of the queue. Its first commit may exceed the bound in bytes.
+// take removes a batch from the queue. Its first commit may exceed the limit in bytes.
 func (c *committer) take() []*commit {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,7 +112,7 @@ func (c *committer) take() []*commit {
 	return batch
 }
 
-// bytes is the encoded size of what the change adds.
+// bytes returns the encoded size of what the change adds.
 func (c *change) bytes() (n int) {
 	for _, f := range c.add {
 		n += len(f.encoded)

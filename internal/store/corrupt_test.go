@@ -189,7 +189,7 @@ func TestNewestGroupOfAKey(t *testing.T) {
 
 	s, failed := restored(t, c)
 	assert.Equal(t, want, stateOf(t, s), "what was acknowledged last")
-	assert.Equal(t, []string{"corrupt pushgateway/1: corrupt: its group is there twice, and this is the older one"}, failed.all)
+	assert.Equal(t, []string{"corrupt pushgateway/1: corrupt: its group exists twice, and this record is the older one"}, failed.all)
 	require.NoError(t, do(t, s, 101, "DELETE job/b"))
 	require.NoError(t, do(t, s, 102, "SETTLE job/b"))
 	again := reopened(t, c.crashed())
@@ -220,7 +220,7 @@ func TestSeriesTwice(t *testing.T) {
 	s, failed := restored(t, c)
 	assert.Equal(t, []string{"job/a lives q", "job/a/x/1 lives p", "job/b lives", "job/b/x/1 lives r"}, shown(t, s))
 	require.Len(t, failed.all, 1, "a marker may have been dropped since its series was taken over")
-	assert.Contains(t, failed.all[0], "some of its series are held elsewhere")
+	assert.Contains(t, failed.all[0], "another group has some of its series")
 }
 
 // lostNumbers are ways in which the record of where groups end can be of no use.

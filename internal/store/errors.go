@@ -10,47 +10,47 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// ErrBusy tells that the context ended while the change waited for its group or for the storage. Nothing was changed.
+// ErrBusy says that the context ended while the change waited for its group or the storage. Nothing was changed.
 var ErrBusy = errors.New("an earlier change of this group is still being stored; try again later")
 
-// ConflictError tells that a push cannot stand beside what is held. Its text is a Pushgateway's.
+// ConflictError says that a push conflicts with stored data. Its text is a Pushgateway's.
 type ConflictError struct{ detail string }
 
-// Error is the sentence that the person who pushed reads.
+// Error returns the message for the client.
 func (e *ConflictError) Error() string {
 	return "pushed metrics are invalid or inconsistent with existing metrics: " + e.detail
 }
 
-// heldBy refuses a series that the group of that key shows.
-func heldBy(description string, key groupingkey.Key) error {
+// conflictError returns the error for a series of another group.
+func conflictError(description string, key groupingkey.Key) error {
 	return &ConflictError{fmt.Sprintf(
 		"collected metric %s, which the group %s holds, was collected before with the same name and label values", description, key)}
 }
 
-// collides refuses families of one group whose series share names.
-func collides(name string, owner *Family) error {
+// collisionError returns the error for families of one group that share series names.
+func collisionError(name string, owner *Family) error {
 	return &ConflictError{fmt.Sprintf("collected metric named %q collides with previously collected %s named %q", name, owner.Type, owner.Name)}
 }
 
-// LimitError tells which limit on what is held a change exceeds.
+// LimitError says which limit of the store a change exceeds.
 type LimitError struct {
-	Limit string // the name of the setting
+	Limit string // the setting's name
 	Max   int64
 	what  string
 }
 
-// Error names the limit, its value and what was pushed.
+// Error names the limit, its value and the pushed number.
 func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s; the limit groups::%s is %d", e.what, e.Limit, e.Max)
 }
 
-// StorageError tells that the storage extension failed. What was to be changed has not been changed.
+// StorageError says that the storage extension failed. Nothing was changed.
 type StorageError struct{ Err error }
 
-// Error says what to do.
+// Error tells the client what to do.
 func (e *StorageError) Error() string {
 	return "the push could not be stored, so nothing was changed; try again later: " + e.Err.Error()
 }
 
-// Unwrap gives the storage's error.
+// Unwrap returns the storage's error.
 func (e *StorageError) Unwrap() error { return e.Err }

@@ -5,14 +5,14 @@ package store
 
 import "go.opentelemetry.io/collector/pdata/pmetric"
 
-// hasExemplars tells whether a data point has exemplars.
+// hasExemplars reports whether any data point has exemplars.
 func hasExemplars(md pmetric.Metrics) (has bool) {
 	eachExemplars(md, func(exemplars pmetric.ExemplarSlice) { has = has || exemplars.Len() > 0 })
 	return has
 }
 
-// withoutExemplars calls use with metrics that have no exemplars meanwhile. An exemplar belongs to the push that brought it, not
-// to its value at later times. Exemplars are moved away and back, not copied.
+// withoutExemplars calls use while md has no exemplars. An exemplar belongs to its push, not to later exports of the
+// value. Exemplars are moved, not copied.
 func withoutExemplars(md pmetric.Metrics, use func()) {
 	type move struct{ from, to pmetric.ExemplarSlice }
 	var moves []move
@@ -29,7 +29,7 @@ func withoutExemplars(md pmetric.Metrics, use func()) {
 	}
 }
 
-// eachExemplars visits the exemplars of all data points that can have some in a push.
+// eachExemplars visits the exemplars of all kinds of points that a push can have.
 func eachExemplars(md pmetric.Metrics, visit func(pmetric.ExemplarSlice)) {
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {

@@ -12,23 +12,23 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// Expired is what an expiry removed.
+// Expired is the result of an expiry.
 type Expired struct {
-	// Groups are those whose time to live had passed.
+	// Groups had exceeded their time to live.
 	Groups []groupingkey.Key
-	// Lapsed are groups with pending markers that were dropped: no backend shows their series any more.
+	// Lapsed are groups whose lapsed markers were dropped: no backend returns their series any more.
 	Lapsed []groupingkey.Key
-	// LapsedSeries is how many series these markers would have ended.
+	// LapsedSeries is the number of series of these markers.
 	LapsedSeries int
 }
 
-// Expire removes the groups whose time to live has passed, and drops pending markers that have lapsed. The error is one of
-// Delete's; what could not be removed stays until the next expiry.
+// Expire removes groups whose time to live has passed and drops lapsed markers. The error is one of Delete's. What could
+// not be removed is left to the next expiry.
 func (s *Store) Expire(ctx context.Context) (Expired, error) {
 	now := s.options.Now()
 	var e Expired
 	var mu sync.Mutex
-	err := eachOf(s.expiredGroups(now), func(key groupingkey.Key) error {
+	err := forEach(s.expiredGroups(now), func(key groupingkey.Key) error {
 		expired := false
 		err := s.deleteIf(ctx, key, func(g *group) bool {
 			expired = s.hasExpired(g, now)
@@ -47,10 +47,10 @@ func (s *Store) Expire(ctx context.Context) (Expired, error) {
 	return e, err
 }
 
-// dropLapsed drops the markers that have lapsed.
+// dropLapsed drops lapsed markers.
 func (s *Store) dropLapsed(ctx context.Context, now time.Time, e *Expired) error {
 	lapsed := s.popLapsed(now)
-	err := eachOf(lapsed, func(m lapse) error { return s.ack(ctx, m.group, []*markers{m.markers}) })
+	err := forEach(lapsed, func(m lapse) error { return s.ack(ctx, m.group, []*markers{m.markers}) })
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, m := range lapsed {
@@ -61,20 +61,20 @@ func (s *Store) dropLapsed(ctx context.Context, now time.Time, e *Expired) error
 			e.Lapsed = append(e.Lapsed, m.group.key)
 		}
 		if s.groups[m.group.path] == m.group && m.group.claim == nil {
-			s.place(m.group) // See claimGroup.
+			s.place(m.group) // claimGroup skipped the group.
 		}
 	}
 	return err
 }
 
-// lapse is markers that have lapsed, and how many of their series are still pending.
+// lapse is lapsed markers and the number of their pending series.
 type lapse struct {
 	*markers
 	lost int
 }
 
-// popLapsed takes the markers that have lapsed, so that no claim has them. Those of a claimed group stay until the claim is settled:
-// a group that adds their series must not be exported at the same time.
+// popLapsed removes the lapsed markers from claims. Markers of a claimed group stay until Settle, because a group that
+// adds their series must not be exported at the same time.
 func (s *Store) popLapsed(now time.Time) (lapsed []lapse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -95,10 +95,10 @@ func (s *Store) popLapsed(now time.Time) (lapsed []lapse) {
 	return lapsed
 }
 
-// expiredAtOnce bounds the groups that one expiry removes.
+// expiredAtOnce limits the groups that one expiry removes.
 const expiredAtOnce = 1000
 
-// expiredGroups lists groups whose time to live has passed, the oldest push first.
+// expiredGroups lists groups whose time to live has passed, by oldest push.
 func (s *Store) expiredGroups(now time.Time) (keys []groupingkey.Key) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -108,7 +108,7 @@ func (s *Store) expiredGroups(now time.Time) (keys []groupingkey.Key) {
 	return keys
 }
 
-// expiring is a group with the time that its life is counted from.
+// expiring is a group and the start of its time to live.
 type expiring struct {
 	group *group
 	since time.Time
@@ -116,14 +116,14 @@ type expiring struct {
 
 func (s *Store) isOver(e *expiring, now time.Time) bool { return now.Sub(e.since) >= s.options.TTL }
 
-// hasExpired tells whether a group's time to live has passed. It may have been pushed to since it was listed.
+// hasExpired rechecks a group's time to live, because a push may have come since it was listed.
 func (s *Store) hasExpired(g *group, now time.Time) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return g.expiry != nil && s.isOver(g.expiry.Value.(*expiring), now)
 }
 
-// touch counts the life of a group from then on. Store.mu is held.
+// touch restarts the group's time to live at since. Store.mu is held.
 func (s *Store) touch(g *group, since time.Time) {
 	if s.options.TTL == 0 {
 		return
@@ -136,7 +136,7 @@ func (s *Store) touch(g *group, since time.Time) {
 	s.pushes.MoveToBack(g.expiry)
 }
 
-// removeExpiry keeps a group from expiring. Store.mu is held.
+// removeExpiry removes a group from Store.pushes. Store.mu is held.
 func (s *Store) removeExpiry(g *group) {
 	if g.expiry != nil {
 		s.pushes.Remove(g.expiry)
@@ -144,7 +144,7 @@ func (s *Store) removeExpiry(g *group) {
 	}
 }
 
-// lapseHeap orders pending markers by the time that they lapse.
+// lapseHeap orders pending markers by lapse time.
 type lapseHeap []*markers
 
 func (h lapseHeap) Len() int           { return len(h) }
@@ -154,13 +154,13 @@ func (h lapseHeap) Swap(i, j int) {
 	h[i].index, h[j].index = i, j
 }
 
-// Push is heap.Interface's.
+// Push implements heap.Interface.
 func (h *lapseHeap) Push(m any) {
 	m.(*markers).index = len(*h)
 	*h = append(*h, m.(*markers))
 }
 
-// Pop is heap.Interface's.
+// Pop implements heap.Interface.
 func (h *lapseHeap) Pop() any {
 	last := len(*h) - 1
 	m := (*h)[last]

@@ -55,7 +55,7 @@ func (s *Store) Held() (all []HeldGroup) {
 		for _, m := range g.pending {
 			held.Stored = append(held.Stored, m.series...)
 			if left := m.left(); len(left) > 0 {
-				held.Pending = append(held.Pending, m.of(left, s.options.Scope))
+				held.Pending = append(held.Pending, m.build(left, s.options.Scope))
 			}
 		}
 		g.mu.Unlock()
@@ -79,7 +79,7 @@ func (s *Store) Recount() (Counts, error) {
 	defer s.mu.Unlock()
 	r := recount{s: s, seen: make(map[series.Hash]bool)}
 	for path, g := range s.groups {
-		if path != g.path || s.numbers[g.number] != g {
+		if path != g.path || s.byNumber[g.number] != g {
 			r.fail("%s is not where its path and its number lead", g.path)
 		}
 		g.mu.Lock()
@@ -112,15 +112,15 @@ func (r *recount) fail(format string, args ...any) {
 
 func (r *recount) numbers() {
 	free := 0
-	for _, g := range r.s.numbers {
+	for _, g := range r.s.byNumber {
 		if g == nil {
 			free++
 		} else if r.s.groups[g.path] != g {
 			r.fail("the number %d is that of a removed group", g.number)
 		}
 	}
-	if r.s.storage == nil && free != len(r.s.vacant) {
-		r.fail("%d numbers are free, and %d are listed", free, len(r.s.vacant))
+	if r.s.storage == nil && free != len(r.s.freeNumbers) {
+		r.fail("%d numbers are free, and %d are listed", free, len(r.s.freeNumbers))
 	}
 }
 
@@ -161,7 +161,7 @@ func (r *recount) queues() {
 }
 
 func (r *recount) group(g *group) {
-	if len(g.changing) > 0 || len(g.dropping) > 0 || len(g.reviving) > 0 {
+	if len(g.changing) > 0 || len(g.dropping) > 0 || len(g.readding) > 0 {
 		r.fail("%s is left as if it were being changed", g.path)
 	}
 	if !g.alive && len(g.pending) == 0 {
@@ -200,11 +200,11 @@ func (r *recount) markers(g *group) {
 		r.lapses++
 		left += len(m.left())
 	}
-	if left != len(g.ending) {
-		r.fail("%s has pending markers of %d series, and %d end", g.path, left, len(g.ending))
+	if left != len(g.pendingSeries) {
+		r.fail("%s has pending markers of %d series, and %d end", g.path, left, len(g.pendingSeries))
 	}
-	r.counts.Pending += len(g.ending)
-	for h := range g.ending {
+	r.counts.Pending += len(g.pendingSeries)
+	for h := range g.pendingSeries {
 		r.series(g, h)
 	}
 }

@@ -11,30 +11,30 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
-// Family is a metric family of a group. It is held encoded: that takes a fraction of the memory of pdata, is what the
-// storage gets, and gives new pdata to every reader. What was pushed of a held family never changes.
+// Family is a metric family of a group. It is encoded, which takes a fraction of pdata's memory and is the form for the
+// storage. The encoded data never changes; each reader decodes its own pdata.
 type Family struct {
 	Name string
-	// Type is that of the exposition format, also where the metrics are the series of a flattened histogram.
+	// Type is the exposition format's type, even if the family is flattened.
 	Type string
-	// PushTime is when the push came that brought the family.
+	// PushTime is the time of the push that set the family.
 	PushTime time.Time
 
 	content
 
-	// first is the content with its exemplars, until it was accepted once; nil if it has none. Guarded by the group's mu.
+	// first is the content with exemplars until it is accepted once, or nil. Guarded by the group's mu.
 	first []byte
 }
 
-// content is encoded pdata of a group, with its series.
+// content is encoded pdata of a group and its series.
 type content struct {
 	encoded  []byte
-	series   []series.Hash // those that are forwarded
-	slot     int           // of the group's slots; noSlot if it is not stored
-	exported time.Time     // when values of these series were last exported, or may have been; guarded by the group's mu
+	series   []series.Hash // forwarded series only
+	slot     int           // in the group's slots; noSlot if not stored
+	exported time.Time     // last time that these series may have been exported; guarded by the group's mu
 }
 
-// NewFamily encodes the metrics of a family. The metrics are unchanged after the return.
+// NewFamily encodes the metrics of a family. It returns with md unchanged.
 func (s *Store) NewFamily(name, typ string, md pmetric.Metrics) (*Family, error) {
 	f := &Family{Name: name, Type: typ}
 	var err error
@@ -50,7 +50,7 @@ func (s *Store) NewFamily(name, typ string, md pmetric.Metrics) (*Family, error)
 	return f, nil
 }
 
-// newContent encodes metrics and lists the series of what is forwarded of them.
+// newContent encodes metrics and lists the series of the forwarded ones.
 func (s *Store) newContent(md, forwarded pmetric.Metrics) (content, error) {
 	encoded, err := encode(md)
 	if err != nil {
@@ -63,16 +63,16 @@ func encode(md pmetric.Metrics) ([]byte, error) {
 	return new(pmetric.ProtoMarshaler).MarshalMetrics(md)
 }
 
-// Metrics decodes the content anew.
+// Metrics decodes the content into new pdata.
 func (c *content) Metrics() pmetric.Metrics { return decode(c.encoded) }
 
 func decode(encoded []byte) pmetric.Metrics {
 	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(encoded)
 	if err != nil {
-		return pmetric.NewMetrics() // It was encoded here, or decoded once when it was restored.
+		return pmetric.NewMetrics() // Cannot fail: encoded here, or checked in readContent.
 	}
 	return md
 }
 
-// size is what the content takes in memory, in bytes.
+// size returns the memory of the content in bytes.
 func (c *content) size() int64 { return int64(len(c.encoded) + 8*cap(c.series)) }

@@ -11,13 +11,13 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
-// reserve takes the series that are added into the index, and counts what the change changes. It reserves all or nothing.
+// reserve adds the change's series to the index and updates the counts. It reserves all or nothing.
 func (s *Store) reserve(c *change) error {
 	conflict, err := s.tryReserve(c)
 	if conflict != nil {
-		// Nobody else waits while the pushed family is decoded for its description.
+		// Decode without the lock: only a refused push needs the description.
 		description := series.Describe(s.metricsOf(c, conflict.from), s.options.Scope, conflict.series)
-		return heldBy(description, conflict.holder.key)
+		return conflictError(description, conflict.holder.key)
 	}
 	return err
 }
@@ -30,7 +30,7 @@ type conflict struct {
 }
 
 func (s *Store) tryReserve(c *change) (*conflict, error) {
-	c.revived = make(map[series.Hash]bool)
+	c.readded = make(map[series.Hash]bool)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, from := range c.incoming {
@@ -47,12 +47,12 @@ func (s *Store) tryReserve(c *change) (*conflict, error) {
 		return nil, err
 	}
 	s.counts.add(c.counts.increase())
-	c.group.reviving = c.revived
+	c.group.readding = c.readded
 	return nil, nil
 }
 
-// add finds out what it means that a series is added: it is new, pending, taken over or kept, each once. Otherwise it
-// returns the group that holds it. A series that is there twice in a push is held by the push's own group. Store.mu is held.
+// add classifies an added series as new, pending, taken over or kept. It returns the group that has the series if it
+// cannot be added; for a duplicate in one push this is its own group. Store.mu is held.
 func (s *Store) add(c *change, h series.Hash) (holder *group) {
 	number, held := s.series[h]
 	own := held && int(number) == c.group.number
@@ -60,32 +60,32 @@ func (s *Store) add(c *change, h series.Hash) (holder *group) {
 	case !held:
 		s.series[h] = int32(c.group.number)
 		c.added = append(c.added, h)
-	case own && c.group.ending[h] != nil && !c.revived[h]:
-		c.revived[h] = true
-	case own && c.before[h]:
-		c.before[h] = false
-	case !own && s.numbers[number].onlyPending(h):
+	case own && c.group.pendingSeries[h] != nil && !c.readded[h]:
+		c.readded[h] = true
+	case own && c.oldSeries[h]:
+		c.oldSeries[h] = false
+	case !own && s.byNumber[number].onlyPending(h):
 		s.series[h] = int32(c.group.number)
-		c.taken = append(c.taken, takeover{h, s.numbers[number]})
+		c.taken = append(c.taken, takeover{h, s.byNumber[number]})
 	default:
-		return s.numbers[number]
+		return s.byNumber[number]
 	}
 	return nil
 }
 
-// onlyPending tells whether the group has nothing but a pending marker for a series. Store.mu is held.
+// onlyPending reports whether the group has only a pending marker for the series. Store.mu is held.
 func (g *group) onlyPending(h series.Hash) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	return g.ending[h] != nil && !g.reviving[h]
+	return g.pendingSeries[h] != nil && !g.readding[h]
 }
 
-// takeOver drops the pending marker of a series that another group has now. If the marker, or a last value, is being exported by that
-// group or by one that had the series before, the group waits for that. Store.mu is held.
+// takeOver drops another group's pending marker for a series. If a previous group of the series is being exported, the
+// new group waits for that claim. Store.mu is held.
 func (s *Store) takeOver(g *group, t takeover) {
 	t.from.mu.Lock()
-	if t.from.ending[t.series] != nil {
-		delete(t.from.ending, t.series)
+	if t.from.pendingSeries[t.series] != nil {
+		delete(t.from.pendingSeries, t.series)
 		s.counts.Pending--
 	}
 	t.from.mu.Unlock()
@@ -95,20 +95,20 @@ func (s *Store) takeOver(g *group, t takeover) {
 	}
 }
 
-// waitFor lets a group wait until a claim is settled. Store.mu is held.
+// waitFor makes the group wait until a claim is settled. Store.mu is held.
 func (g *group) waitFor(c *Claim) {
 	if c != nil && !slices.Contains(g.waitsFor, c) {
 		g.waitsFor = append(g.waitsFor, c)
 	}
 }
 
-// count finds what the change changes in numbers.
+// count computes the change's differences.
 func (c *change) count() {
 	for _, content := range c.outgoing {
 		dropping := c.group.isDropping(content)
 		for _, h := range content.series {
 			switch {
-			case !c.before[h]:
+			case !c.oldSeries[h]:
 			case dropping:
 				c.ended = append(c.ended, h)
 			default:
@@ -127,12 +127,12 @@ func (c *change) count() {
 	switch {
 	case c.create:
 		c.counts.Groups = 1
-	case c.die:
+	case c.hide:
 		c.counts.Groups = -1
 	}
 }
 
-// checkLimits refuses what would be too much. What makes a group smaller is never refused. Store.mu is held.
+// checkLimits refuses a change beyond the limits. It never refuses a change that only shrinks a group. Store.mu is held.
 func (s *Store) checkLimits(c *change) error {
 	maxGroups, maxSeries, maxBytes := s.options.MaxGroups, s.options.MaxSeries, s.options.MaxBytes
 	adds := len(c.added)+len(c.taken) > 0
@@ -163,8 +163,8 @@ func (c *Counts) add(other Counts) {
 	c.PendingSize += other.PendingSize
 }
 
-// increase is by how much a change makes counts larger. It counts from the reservation on, and a decrease once the change is
-// published: nobody else may have the room while the change can still fail.
+// increase returns the growing counts. Growth is counted at the reservation and shrinkage at publication, because the
+// change can still fail in between.
 func (c Counts) increase() Counts {
 	return Counts{Groups: max(0, c.Groups), Series: max(0, c.Series), Pending: max(0, c.Pending), Size: max(0, c.Size)}
 }
@@ -173,25 +173,25 @@ func (c Counts) decrease() Counts {
 	return Counts{Groups: min(0, c.Groups), Series: min(0, c.Series), Pending: min(0, c.Pending), Size: min(0, c.Size)}
 }
 
-// unreserve takes a reservation back.
+// unreserve undoes reserve.
 func (s *Store) unreserve(c *change) {
 	s.abandon(c)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.release(c)
-	c.group.reviving = nil
+	c.group.readding = nil
 	up := c.counts.increase()
 	s.counts.add(Counts{Groups: -up.Groups, Series: -up.Series, Pending: -up.Pending, Size: -up.Size})
 }
 
-// release gives the series that a change has taken back. Store.mu is held.
+// release removes the change's series from the index. Store.mu is held.
 func (s *Store) release(c *change) {
 	for _, h := range c.added {
 		delete(s.series, h)
 	}
 	for _, t := range c.taken {
 		t.from.mu.Lock()
-		pending := t.from.ending[t.series] != nil
+		pending := t.from.pendingSeries[t.series] != nil
 		t.from.mu.Unlock()
 		if pending {
 			s.series[t.series] = int32(t.from.number)
@@ -201,9 +201,9 @@ func (s *Store) release(c *change) {
 	}
 }
 
-// collide refuses what a POST adds if its name is that of a series of a family that the group keeps, or the other way
-// round. The series may differ in labels, but no reader of the exposition could tell the families apart.
-func (c *change) collide() error {
+// checkCollisions refuses a POST whose family is named like a series of a kept family, or the reverse. Readers of the exposition
+// could not tell them apart, even with other labels.
+func (c *change) checkCollisions() error {
 	replaced := make(map[string]bool, len(c.drop))
 	for _, f := range c.drop {
 		replaced[f.Name] = true
@@ -218,22 +218,22 @@ func (c *change) collide() error {
 		for _, suffix := range suffixesOf("gaugehistogram") {
 			base, ok := strings.CutSuffix(f.Name, suffix)
 			if owner := kept(base); ok && owner != nil && emits(owner.Type, suffix) {
-				return collides(f.Name, owner)
+				return collisionError(f.Name, owner)
 			}
 		}
 		for _, suffix := range suffixesOf(f.Type) {
 			if kept(f.Name+suffix) != nil {
-				return collides(f.Name+suffix, f)
+				return collisionError(f.Name+suffix, f)
 			}
 		}
 	}
 	return nil
 }
 
-// suffixesOf are the suffixes of the series of a type whose series have some.
+// suffixesOf returns the suffixes of a type's series.
 func suffixesOf(typ string) []string {
 	switch typ {
-	case "gaugehistogram": // OpenMetrics and the other formats name them differently.
+	case "gaugehistogram": // OpenMetrics has other suffixes than the other formats.
 		return []string{"_bucket", "_sum", "_count", "_gsum", "_gcount"}
 	case "histogram":
 		return []string{"_bucket", "_sum", "_count"}

@@ -14,27 +14,27 @@ import (
 )
 
 const (
-	// maxMarkers is how many series one part of pending markers ends at most, unless a single histogram or summary has more.
-	// Backends bound the size of a request: 4 MiB is the default of OTLP over gRPC.
+	// maxMarkers is the maximum number of series in one part of pending markers, unless a single histogram or summary has
+	// more. Backends limit requests: OTLP over gRPC to 4 MiB by default.
 	maxMarkers = 1000
 
-	// lookback is how long Prometheus shows a series after its last sample. After that time it needs no marker.
+	// lookback is the time for which Prometheus returns a series after its last sample. Afterwards a marker is useless.
 	lookback = 5 * time.Minute
 )
 
-// markers are stale markers of a group that are pending together. Some of their series may have been added again, or taken over
-// by another group: the group's ending tells which are still pending.
+// markers are stale markers of a group from one change. Their series can be added again or taken over; group.pendingSeries has
+// those that are still pending.
 type markers struct {
 	content
 
 	group  *group
-	lapsed time.Time // when they need not be exported any more
+	lapsed time.Time // when they become useless
 	// Guarded by Store.mu.
 	index int  // in Store.lapses, or notScheduled
-	gone  bool // They are not pending any more.
+	gone  bool // no longer pending
 }
 
-// newMarkers encodes the markers of those series of contents that are ended. Only one content is decoded at a time.
+// newMarkers encodes markers for the ended series of contents. It decodes one content at a time.
 func (s *Store) newMarkers(c *change, contents []*content, ended func(series.Hash) bool) error {
 	decoded := func(yield func(pmetric.Metrics) bool) {
 		for _, content := range contents {
@@ -62,11 +62,11 @@ func later(a, b time.Time) time.Time {
 
 // left lists the series that are still pending. The group's mu is held.
 func (m *markers) left() []series.Hash {
-	return slices.DeleteFunc(slices.Clone(m.series), func(h series.Hash) bool { return m.group.ending[h] != m })
+	return slices.DeleteFunc(slices.Clone(m.series), func(h series.Hash) bool { return m.group.pendingSeries[h] != m })
 }
 
-// of makes the markers of the given series anew.
-func (m *markers) of(left []series.Hash, scope string) pmetric.Metrics {
+// build rebuilds the markers of the given series.
+func (m *markers) build(left []series.Hash, scope string) pmetric.Metrics {
 	md := m.Metrics()
 	if len(left) == len(m.series) {
 		return md
@@ -78,26 +78,26 @@ func (m *markers) of(left []series.Hash, scope string) pmetric.Metrics {
 	rest := pmetric.NewMetrics()
 	only := slices.Values([]pmetric.Metrics{md})
 	for part := range series.Markers(only, scope, func(h series.Hash) bool { return wanted[h] }, len(m.series)) {
-		series.Join(rest, part)
+		series.AppendMetrics(rest, part)
 	}
 	return rest
 }
 
-// addMarkers makes markers pending. Store.mu and the group's mu are held.
+// addMarkers adds pending markers. Store.mu and the group's mu are held.
 func (s *Store) addMarkers(m *markers) {
 	g := m.group
-	if len(g.ending) == 0 {
-		g.ending = make(map[series.Hash]*markers, len(m.series)) // A map never shrinks.
+	if len(g.pendingSeries) == 0 {
+		g.pendingSeries = make(map[series.Hash]*markers, len(m.series)) // A new map, because maps never shrink.
 	}
 	g.pending = append(g.pending, m)
 	for _, h := range m.series {
-		g.ending[h] = m
+		g.pendingSeries[h] = m
 	}
 	s.counts.PendingSize += m.size()
 	heap.Push(&s.lapses, m)
 }
 
-// dropMarkers makes markers of a group not pending. Store.mu and the group's mu are held.
+// dropMarkers removes pending markers of a group. Store.mu and the group's mu are held.
 func (s *Store) dropMarkers(g *group, all []*markers) {
 	for _, m := range all {
 		m.gone = true
@@ -110,19 +110,19 @@ func (s *Store) dropMarkers(g *group, all []*markers) {
 	g.pending = slices.DeleteFunc(g.pending, func(m *markers) bool { return m.gone })
 }
 
-// dropSeries makes series of markers not pending, and tells whether none is left. Until that is stored for all of them, they are
-// pending again after a restart. Store.mu and the group's mu are held.
+// dropSeries removes series from pending markers and reports whether none is left. A restart restores them unless all are
+// stored as dropped. Store.mu and the group's mu are held.
 func (s *Store) dropSeries(m *markers, hashes []series.Hash) (none bool) {
 	g := m.group
 	for _, h := range hashes {
-		if g.ending[h] != m || g.reviving[h] {
+		if g.pendingSeries[h] != m || g.readding[h] {
 			continue
 		}
-		delete(g.ending, h)
+		delete(g.pendingSeries, h)
 		s.counts.Pending--
 		if s.series[h] == int32(g.number) {
 			delete(s.series, h)
 		}
 	}
-	return !slices.ContainsFunc(m.series, func(h series.Hash) bool { return g.ending[h] == m })
+	return !slices.ContainsFunc(m.series, func(h series.Hash) bool { return g.pendingSeries[h] == m })
 }

@@ -17,10 +17,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// A record in the storage is framed: a byte for the version of the encoding, the CRC-32C of what follows, and that. A record
-// of a version that is not known is left alone, so that going back to an earlier release loses nothing.
+// A record is a version byte, the CRC-32C of the rest, and the rest. Records of unknown versions are not changed, so that
+// a downgrade loses nothing.
 //
-//	pushgateway/groups          a JSON object: below which number groups are
+//	pushgateway/groups          a JSON object: the upper bound of group numbers
 //	pushgateway/<number>        a JSON object: groupRecord
 //	pushgateway/<number>/<slot> the length of a JSON object as a varint, the object (contentHeader), and OTLP protobuf
 const (
@@ -34,7 +34,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 func groupName(number int) string { return fmt.Sprintf("pushgateway/%d", number) }
 
-// numberOf is the number of the group whose record has that name, if it is one of a group.
+// numberOf returns the group number in a record's name, if it is a group's record.
 func numberOf(name string) (number int, ok bool) {
 	number, err := strconv.Atoi(strings.TrimPrefix(name, "pushgateway/"))
 	return number, err == nil && number >= 0 && number < math.MaxInt32 && name == groupName(number)
@@ -43,14 +43,14 @@ func numberOf(name string) (number int, ok bool) {
 func slotName(number, slot int) string { return fmt.Sprintf("pushgateway/%d/%d", number, slot) }
 
 var (
-	errVersion  = errors.New("written in an encoding that is unknown to this version of the receiver")
-	errChecksum = errors.New("corrupt: its checksum is wrong")
-	errShort    = errors.New("corrupt: it is cut off")
-	errMissing  = errors.New("missing or unreadable")
-	errTwice    = errors.New("corrupt: its group is there twice, and this is the older one")
-	errForeign  = errors.New("corrupt: it belongs to another group")
-	errHeld     = errors.New("corrupt: some of its series are held elsewhere")
-	errRange    = errors.New("corrupt: it holds a number out of range")
+	errVersion        = errors.New("written in an encoding that is unknown to this version of the receiver")
+	errChecksum       = errors.New("corrupt: its checksum is wrong")
+	errTruncated      = errors.New("corrupt: it is truncated")
+	errMissing        = errors.New("missing or unreadable")
+	errDuplicateGroup = errors.New("corrupt: its group exists twice, and this record is the older one")
+	errWrongGroup     = errors.New("corrupt: it belongs to another group")
+	errSeriesConflict = errors.New("corrupt: another group has some of its series")
+	errRange          = errors.New("corrupt: a number is out of range")
 )
 
 func frame(payload []byte) []byte {
@@ -63,7 +63,7 @@ func frame(payload []byte) []byte {
 func unframe(record []byte) ([]byte, error) {
 	switch {
 	case len(record) < frameSize:
-		return nil, errShort
+		return nil, errTruncated
 	case record[0] != recordVersion:
 		return nil, errVersion
 	case binary.LittleEndian.Uint32(record[1:]) != crc32.Checksum(record[frameSize:], castagnoli):
@@ -72,27 +72,27 @@ func unframe(record []byte) ([]byte, error) {
 	return record[frameSize:], nil
 }
 
-// numbersRecord says below which number all groups are.
+// numbersRecord holds the upper bound of group numbers.
 type numbersRecord struct {
 	End int `json:"end"`
 }
 
-// groupRecord is a group without what is in its slots. It is what makes a change valid.
+// groupRecord is a group without its contents. Writing it commits a change.
 type groupRecord struct {
 	ID     uint64      `json:"id"`
 	Job    string      `json:"job"`
 	Labels [][2]string `json:"labels,omitempty"` // name and value, sorted by name
 	Alive  bool        `json:"alive"`
-	Pushed int64       `json:"pushed,omitempty"` // nanoseconds since the epoch; 0 if never
+	Pushed int64       `json:"pushed,omitempty"` // nanoseconds since the epoch; 0 for never
 	Failed int64       `json:"failed,omitempty"`
-	Used   []byte      `json:"used,omitempty"` // the slots that count, a bit for each
-	// Written is behind the last slot that may have a record, whether it counts or not.
+	Used   []byte      `json:"used,omitempty"` // bit set of valid slots
+	// Written is the end of the slots that may have a record, valid or not.
 	Written int `json:"written,omitempty"`
 }
 
-// contentHeader says what the pdata in a slot is: a family, or markers that are owed if it has no type.
+// contentHeader describes the pdata in a slot: a family, or pending markers if there is no type.
 type contentHeader struct {
-	ID     uint64 `json:"id"` // that of the group
+	ID     uint64 `json:"id"` // the group's
 	Name   string `json:"name,omitempty"`
 	Type   string `json:"type,omitempty"`
 	Pushed int64  `json:"pushed,omitempty"`
@@ -134,7 +134,7 @@ func fromNanoseconds(ns int64) time.Time {
 func encodeJSON(v any) []byte {
 	payload, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // Structs of strings, numbers and bytes can always be written.
+		panic(err) // These structs can always be encoded.
 	}
 	return frame(payload)
 }
@@ -150,7 +150,7 @@ func decodeJSON(record []byte, v any) error {
 func encodeContent(header contentHeader, encoded []byte) []byte {
 	h, err := json.Marshal(header)
 	if err != nil {
-		panic(err) // See encodeJSON.
+		panic(err) // These structs can always be encoded.
 	}
 	payload := binary.AppendUvarint(make([]byte, 0, binary.MaxVarintLen64+len(h)+len(encoded)), uint64(len(h)))
 	return frame(append(append(payload, h...), encoded...))
@@ -163,7 +163,7 @@ func decodeContent(record []byte) (header contentHeader, encoded []byte, err err
 	}
 	length, n := binary.Uvarint(payload)
 	if n <= 0 || length > uint64(len(payload)-n) {
-		return header, nil, errShort
+		return header, nil, errTruncated
 	}
 	headerEnd := n + int(length)
 	err = json.Unmarshal(payload[n:headerEnd], &header)

@@ -14,36 +14,35 @@ import (
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 )
 
-// Operation is what the storage was asked to do.
+// Operation is a storage operation, for telemetry.
 type Operation string
 
-// The operations of the storage that can fail.
+// Storage operations that can fail.
 const (
 	Read    Operation = "read"
 	Write   Operation = "write"
-	Corrupt Operation = "corrupt" // it gave something, which cannot be read
+	Corrupt Operation = "corrupt" // unreadable record
 )
 
-// records writes the groups to a storage client. What a change writes is in proportion to the change: a record for each
-// family and for each part of its markers, and the one of the group.
+// records writes groups to a storage client. A write is proportional to the change: one record per family, per part of
+// markers, and for the group.
 type records struct {
 	client storage.Client
 	failed func(Operation, error)
 
-	// The fields below are the writer's: only one goroutine writes at a time.
-	end  int // The storage knows that groups may have numbers below it.
-	most int // Groups that were restored have numbers below it.
-	// undo restores the records of groups after a failed write, of which the storage may have done a part. It comes before
-	// everything else that is written, so that nothing acknowledged later ever stands beside a change that was refused.
+	// The fields below belong to the writer: only one goroutine writes at a time.
+	end         int // upper bound of group numbers in the storage
+	restoredEnd int // upper bound of restored group numbers
+	// undo restores group records after a failed write, which may be partly done. It precedes all later writes, so that
+	// no acknowledged change coexists with a refused one.
 	undo map[string]*storage.Operation
 }
 
-// newID is the time of day in microseconds and 12 random bits, so that it is higher than those used before, also before a
-// restart.
+// newID combines the time in microseconds and 12 random bits, so that it increases even across restarts.
 func newID() uint64 { return uint64(time.Now().UnixMicro())<<12 | rand.Uint64N(1<<12) }
 
-// write stores what the change leads to, before anybody sees it: what was acknowledged is there after a restart. The
-// error is a *StorageError or ErrBusy.
+// write stores the change before it is published, so that a restart restores every acknowledged change. The error is a
+// *StorageError or ErrBusy.
 func (s *Store) write(ctx context.Context, c *change) error {
 	if s.storage == nil {
 		return nil
@@ -55,8 +54,8 @@ func (s *Store) write(ctx context.Context, c *change) error {
 	return err
 }
 
-// writeAll writes changes of different groups in one batch. A storage that does only a part of a batch must do its operations
-// in order: the record of a group comes behind what it refers to, so that each change is in the storage whole or not at all.
+// writeAll writes changes of different groups in one batch. A group's record follows the records that it refers to. If
+// the storage executes operations in order, each change is stored completely or not at all.
 func (r *records) writeAll(ctx context.Context, changes []*change) error {
 	ops := slices.Collect(maps.Values(r.undo))
 	end := r.endFor(changes)
@@ -66,7 +65,7 @@ func (r *records) writeAll(ctx context.Context, changes []*change) error {
 	after := make([]slots, len(changes))
 	for i, c := range changes {
 		after[i] = c.group.slots.clone()
-		ops = append(ops, contents(c, &after[i])...)
+		ops = append(ops, contentOperations(c, &after[i])...)
 		c.group.slots.written = after[i].written
 	}
 	for i, c := range changes {
@@ -75,48 +74,48 @@ func (r *records) writeAll(ctx context.Context, changes []*change) error {
 	if err := r.client.Batch(ctx, ops...); err != nil {
 		r.failed(Write, err)
 		for _, c := range changes {
-			r.doubt(c.group)
+			r.scheduleUndo(c.group)
 		}
 		return err
 	}
 	clear(r.undo)
 	r.end = end
 	for i, c := range changes {
-		after[i].lost = nil
+		after[i].corrupt = nil
 		c.group.slots = after[i]
 	}
 	r.cleanUp(ctx, changes)
 	return nil
 }
 
-// endFor is below which number the storage must know that groups may be.
+// endFor returns the upper bound of group numbers that the storage must have.
 func (r *records) endFor(changes []*change) int {
 	end := r.end
 	for _, c := range changes {
 		if n := c.group.number; n >= end {
-			end = max(r.most, (n/numbersPerReservation+1)*numbersPerReservation)
+			end = max(r.restoredEnd, (n/numbersPerReservation+1)*numbersPerReservation)
 		}
 	}
 	return end
 }
 
-// groupOperation writes the record of the group as it is after the change, or deletes it with the last marker of a deleted group.
+// groupOperation writes the group's new record, or deletes it with the last marker of a deleted group.
 func groupOperation(c *change, after *slots) *storage.Operation {
 	name := groupName(c.group.number)
 	if c.removes() {
 		return storage.DeleteOperation(name)
 	}
-	free(c, after)
-	return storage.SetOperation(name, encodeJSON(newGroupRecord(c.group, !c.die, c.pushed, c.failed, after)))
+	freeSlots(c, after)
+	return storage.SetOperation(name, encodeJSON(newGroupRecord(c.group, !c.hide, c.pushed, c.failed, after)))
 }
 
-// removes tells whether the change leaves nothing of the group.
+// removes reports whether the change leaves nothing of the group.
 func (c *change) removes() bool {
-	return c.die && len(c.markers) == 0 && len(c.group.pending) == len(c.acked)
+	return c.hide && len(c.markers) == 0 && len(c.group.pending) == len(c.acked)
 }
 
-// doubt notes that the record of the group is to be as it was.
-func (r *records) doubt(g *group) {
+// scheduleUndo schedules the group's previous record for undo.
+func (r *records) scheduleUndo(g *group) {
 	name := groupName(g.number)
 	r.undo[name] = storage.DeleteOperation(name)
 	if g.alive || len(g.pending) > 0 {
@@ -124,8 +123,8 @@ func (r *records) doubt(g *group) {
 	}
 }
 
-// contents gives slots to what is new.
-func contents(c *change, after *slots) []*storage.Operation {
+// contentOperations assigns slots to new contents and writes them.
+func contentOperations(c *change, after *slots) []*storage.Operation {
 	taken := after.take(len(c.add) + len(c.markers))
 	ops := make([]*storage.Operation, 0, len(taken))
 	set := func(content *content, header contentHeader) {
@@ -142,8 +141,8 @@ func contents(c *change, after *slots) []*storage.Operation {
 	return ops
 }
 
-// free gives up the slots of what is no more.
-func free(c *change, after *slots) {
+// freeSlots releases the slots of removed contents.
+func freeSlots(c *change, after *slots) {
 	for _, f := range c.drop {
 		if f.slot != noSlot {
 			after.set(f.slot, false)
@@ -156,11 +155,10 @@ func free(c *change, after *slots) {
 	}
 }
 
-// spareSlots is how many free slots a group may have behind its last one before their records are deleted.
+// spareSlots is the number of free slots that a group may keep at its end before their records are deleted.
 const spareSlots = 64
 
-// cleanUp deletes records that mean nothing any more: those of removed groups, and those behind the last slot of a group if there are
-// many. If it fails, they are overwritten one day.
+// cleanUp deletes obsolete records: those of removed groups and excess free slots. On failure they are overwritten later.
 func (r *records) cleanUp(ctx context.Context, changes []*change) {
 	var ops []*storage.Operation
 	for _, c := range changes {
@@ -192,5 +190,5 @@ func slotDeletions(number, first, end int) []*storage.Operation {
 	return ops
 }
 
-// numbersPerReservation spares most new groups the write of where groups end.
+// numbersPerReservation is the step of the upper bound, so that most new groups do not write it.
 const numbersPerReservation = 256

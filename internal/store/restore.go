@@ -19,20 +19,19 @@ import (
 )
 
 const (
-	// readAtOnce is how many groups are read with one request to the storage.
+	// readAtOnce is the number of groups per read request.
 	readAtOnce = 256
-	// readBlindly is how many numbers without a group end the search if the storage lost where groups end and cannot list its
-	// records. It is more than twice as many as there can be groups by default, and is read in a second or so.
-	readBlindly = 1 << 18
-	// readPause is how long to wait after where groups end could not be read.
+	// maxProbe is the number of unused group numbers that ends the search if the storage lost the upper bound and cannot
+	// list records. It is more than twice the default limit of groups and takes about a second.
+	maxProbe = 1 << 18
+	// readPause is the delay before the upper bound is read again.
 	readPause = time.Second
-	// maxLeftOver bounds how many records a group can have that do not count, and that will be deleted with it.
+	// maxLeftOver limits the obsolete records that a group can have and that are deleted with it.
 	maxLeftOver = 1 << 20
 )
 
-// Restore brings back the groups that the storage holds, before anything else is done with the store. What cannot be read
-// is reported and passed over; the number of a group that cannot be read is not used again, so that its record stays as it
-// is. The error is the context's.
+// Restore loads the groups from the storage. Call it before any other method. Unreadable data is reported and skipped;
+// the number of an unreadable group is not reused, so that its record is kept. The error is the context's.
 func (s *Store) Restore(ctx context.Context) error {
 	if s.storage == nil {
 		return nil
@@ -46,31 +45,31 @@ func (s *Store) Restore(ctx context.Context) error {
 	return nil
 }
 
-// restoring is what has been read of the storage.
+// restoring is the data read so far.
 type restoring struct {
 	s      *Store
 	groups map[string]*group // by path
-	taken  map[int]bool      // the numbers that have a record, be it one that cannot be read
-	end    int               // behind the last number that is taken, rounded up
+	taken  map[int]bool      // numbers with a record, readable or not
+	end    int               // end of the taken numbers, rounded up
 }
 
 // readAll reads all groups.
 func (r *restoring) readAll(ctx context.Context) {
 	end, lost := r.s.storage.readEnd(ctx)
-	blind := 0
+	probe := 0
 	if lost == nil {
 		r.s.storage.end = end
 	} else {
-		end, blind = r.s.storage.searchEnd(ctx, lost)
+		end, probe = r.s.storage.findEnd(ctx, lost)
 	}
-	for first, missing := 0, 0; ctx.Err() == nil && (first < end || missing < blind); first += readAtOnce {
+	for first, missing := 0, 0; ctx.Err() == nil && (first < end || missing < probe); first += readAtOnce {
 		if !r.readSome(ctx, first) {
 			missing += readAtOnce
 			continue
 		}
 		missing, r.end = 0, first+readAtOnce
-		if blind > 0 {
-			blind = readBlindly
+		if probe > 0 {
+			probe = maxProbe
 		}
 	}
 	if lost != nil && ctx.Err() == nil && (!errors.Is(lost, errMissing) || r.end > 0) {
@@ -78,8 +77,8 @@ func (r *restoring) readAll(ctx context.Context) {
 	}
 }
 
-// readEnd finds out below which number all groups are. All depends on it, so that it is tried again as long as the storage
-// fails, until the context ends. The error is of the record: it is corrupt, or there is none.
+// readEnd reads the upper bound of group numbers. It retries until the context ends, because everything depends on it.
+// The error says that the record is corrupt or missing.
 func (r *records) readEnd(ctx context.Context) (int, error) {
 	for {
 		record, err := r.client.Get(ctx, numbersName)
@@ -111,9 +110,9 @@ func decodeEnd(record []byte) (int, error) {
 	return numbers.End, nil
 }
 
-// searchEnd finds out below which number all groups are from the records of the groups, or else how many numbers without a
-// group end the search. A storage that has no record of where groups end is mostly one that has no groups.
-func (r *records) searchEnd(ctx context.Context, lost error) (end, blind int) {
+// findEnd derives the upper bound from the groups' records. If the storage cannot list them, it returns the number of
+// unused numbers that ends the search. Usually a storage without an upper bound has no groups.
+func (r *records) findEnd(ctx context.Context, lost error) (end, probe int) {
 	if walker, ok := r.client.(storage.Walker); ok {
 		err := walker.Walk(ctx, func(name string, _ []byte) ([]*storage.Operation, error) {
 			if number, ok := numberOf(name); ok {
@@ -129,17 +128,17 @@ func (r *records) searchEnd(ctx context.Context, lost error) (end, blind int) {
 	if errors.Is(lost, errMissing) {
 		return 0, readAtOnce
 	}
-	return 0, readBlindly
+	return 0, maxProbe
 }
 
-// entry is a record as it was read. It is nil if there is none.
+// entry is a read record, or nil if there is none.
 type entry struct {
 	name   string
 	record []byte
-	failed bool // there may be one, which could not be read
+	failed bool // the record could not be read and may exist
 }
 
-// read reads records, each for itself if they cannot be had together.
+// read reads records, one by one if reading them together fails.
 func (r *records) read(ctx context.Context, names []string) []entry {
 	if len(names) == 0 {
 		return nil
@@ -163,7 +162,7 @@ func (r *records) read(ctx context.Context, names []string) []entry {
 	return entries
 }
 
-// readSome reads the groups of some numbers, and tells whether one of these is taken.
+// readSome reads the groups of some numbers and reports whether any is taken.
 func (r *restoring) readSome(ctx context.Context, first int) (taken bool) {
 	names := make([]string, readAtOnce)
 	for i := range names {
@@ -187,8 +186,8 @@ func (r *restoring) readSome(ctx context.Context, first int) (taken bool) {
 	return taken
 }
 
-// keep keeps the newest group of a key. An older one was not readable when the newer one was made, and must not come back
-// once that is deleted.
+// keep keeps the newest group of a key. An older one was unreadable when the newer was created, and must not reappear
+// when that is deleted.
 func (r *restoring) keep(g *group) {
 	older := r.groups[g.path]
 	if older == nil || older.id < g.id {
@@ -199,18 +198,18 @@ func (r *restoring) keep(g *group) {
 	if older != nil {
 		name := groupName(older.number)
 		r.s.storage.undo[name] = storage.DeleteOperation(name)
-		r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", name, errTwice))
+		r.s.storage.failed(Corrupt, fmt.Errorf("%s: %w", name, errDuplicateGroup))
 	}
 }
 
-// readGroup reads a group with all that is in its slots.
+// readGroup reads a group and its contents.
 func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, error) {
 	var record groupRecord
 	if err := decodeJSON(e.record, &record); err != nil {
 		return nil, err
 	}
 	if record.Job == "" {
-		return nil, errShort
+		return nil, errTruncated
 	}
 	key := record.key()
 	g := newGroup(key, path(key), number, record.ID)
@@ -226,7 +225,7 @@ func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, err
 	for i, e := range s.storage.read(ctx, names) {
 		err := s.readContent(g, used[i], e)
 		if err != nil {
-			g.slots.lose(used[i])
+			g.slots.markCorrupt(used[i])
 		}
 		if err != nil && !e.failed {
 			s.storage.failed(Corrupt, fmt.Errorf("%s: %w", e.name, err))
@@ -235,7 +234,7 @@ func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, err
 	return g, nil
 }
 
-// readContent reads what is in a slot of the group.
+// readContent reads one slot of the group.
 func (s *Store) readContent(g *group, slot int, e entry) error {
 	if e.record == nil {
 		return errMissing
@@ -245,7 +244,7 @@ func (s *Store) readContent(g *group, slot int, e entry) error {
 		return err
 	}
 	if header.ID != g.id {
-		return errForeign
+		return errWrongGroup
 	}
 	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(encoded)
 	if err != nil {
@@ -266,21 +265,21 @@ func (s *Store) readContent(g *group, slot int, e entry) error {
 	return nil
 }
 
-// adoptAll makes the groups that were read those of the store. Who was pushed to last keeps a series that is there twice.
+// adoptAll adds the groups to the store. The group with the latest push keeps a duplicate series.
 func (s *Store) adoptAll(r *restoring) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.storage.most, s.numbers = r.end, make([]*group, r.end)
+	s.storage.restoredEnd, s.byNumber = r.end, make([]*group, r.end)
 	for n := r.end - 1; n >= 0; n-- {
 		if !r.taken[n] {
-			s.vacant = append(s.vacant, n)
+			s.freeNumbers = append(s.freeNumbers, n)
 		}
 	}
 	groups := slices.SortedFunc(maps.Values(r.groups), func(a, b *group) int { return a.lastPush().Compare(b.lastPush()) })
 	for _, g := range slices.Backward(groups) {
 		s.adopt(g)
 	}
-	for _, g := range slices.Backward(groups) { // Live series come first.
+	for _, g := range slices.Backward(groups) { // Live series precede pending ones.
 		s.adoptMarkers(g)
 	}
 	for i, g := range groups {
@@ -293,8 +292,8 @@ func (s *Store) adoptAll(r *restoring) {
 	}
 }
 
-// placeRestored spreads the first export of the restored groups over a round. Groups with pending markers are due at once. Store.mu is
-// held.
+// placeRestored spreads the first export of restored groups over a round. Groups with pending markers are due
+// immediately. Store.mu is held.
 func (s *Store) placeRestored(g *group, i, of int) {
 	now, round := s.options.Now(), s.options.RepublishInterval
 	if round == 0 {
@@ -303,45 +302,45 @@ func (s *Store) placeRestored(g *group, i, of int) {
 	g.round = now.Add(round * time.Duration(i) / time.Duration(of)).Truncate(round / stepsPerRound)
 	if len(g.pending) > 0 {
 		g.round = now
-		s.waits(g, now)
+		s.markWaiting(g, now)
 	}
 	s.place(g)
 }
 
-// adopt makes a group that was read one of the store's, unless it is deleted and its pending markers are lost. Store.mu
-// is held.
+// adopt adds a group to the store, unless it is deleted and has no markers left. Store.mu is held.
 func (s *Store) adopt(g *group) {
 	if g.alive {
 		s.counts.Groups++
-		if times := s.timesOf(g.key); s.own(g, times.series) {
+		if times := s.timesOf(g.key); s.indexSeries(g, times.series) {
 			times.exported = s.options.Now()
 			g.times = times
 		}
 	}
 	maps.DeleteFunc(g.families, func(_ string, f *Family) bool {
-		if s.own(g, f.series) {
+		if s.indexSeries(g, f.series) {
 			s.counts.Series += len(f.series)
 			s.counts.Size += f.size()
 			return false
 		}
 		delete(g.unsent, f)
-		g.slots.lose(f.slot)
-		s.storage.failed(Corrupt, fmt.Errorf("%s: %w", slotName(g.number, f.slot), errHeld))
+		g.slots.markCorrupt(f.slot)
+		s.storage.failed(Corrupt, fmt.Errorf("%s: %w", slotName(g.number, f.slot), errSeriesConflict))
 		return true
 	})
 	if g.alive || len(g.pending) > 0 {
-		s.groups[g.path], s.numbers[g.number] = g, g
+		s.groups[g.path], s.byNumber[g.number] = g, g
 	}
 }
 
-// adoptMarkers makes the markers pending whose series nobody has: the others were added again, or taken over. Store.mu is held.
+// adoptMarkers makes markers pending for series that no group has. The others were added again or taken over. Store.mu is
+// held.
 func (s *Store) adoptMarkers(g *group) {
 	pending := g.pending
 	g.pending = nil
 	for _, m := range pending {
 		taken := make(map[series.Hash]bool)
 		for _, h := range m.series {
-			if _, held := s.series[h]; held && g.ending[h] == nil {
+			if _, held := s.series[h]; held && g.pendingSeries[h] == nil {
 				taken[h] = true
 			} else if !held {
 				s.series[h] = int32(g.number)
@@ -349,12 +348,12 @@ func (s *Store) adoptMarkers(g *group) {
 			}
 		}
 		s.addMarkers(m)
-		maps.DeleteFunc(g.ending, func(h series.Hash, _ *markers) bool { return taken[h] })
+		maps.DeleteFunc(g.pendingSeries, func(h series.Hash, _ *markers) bool { return taken[h] })
 	}
 }
 
-// own takes series into the index, unless one of them is there already.
-func (s *Store) own(g *group, hashes []series.Hash) bool {
+// indexSeries adds series to the index, unless one is already there.
+func (s *Store) indexSeries(g *group, hashes []series.Hash) bool {
 	for _, h := range hashes {
 		if _, held := s.series[h]; held {
 			return false
@@ -366,7 +365,7 @@ func (s *Store) own(g *group, hashes []series.Hash) bool {
 	return true
 }
 
-// lastPush is when the life of a group began anew; one that was never pushed to successfully lives since its last failure.
+// lastPush returns the start of the group's time to live: its last successful push, or else its last failure.
 func (g *group) lastPush() time.Time {
 	if g.pushed.IsZero() {
 		return g.failed

@@ -9,31 +9,31 @@ import (
 	"time"
 )
 
-// stepsPerRound divides the republish interval. Rounds are due at whole steps only, so that the groups of a step are exported
-// together.
+// stepsPerRound divides the republish interval. Rounds are due at whole steps, so that the groups of a step share
+// requests.
 const stepsPerRound = 64
 
-// firstRound is the time within which all groups are exported after a restart if they are not republished.
+// firstRound is the time in which all groups are exported after a restart without republishing.
 const firstRound = time.Minute
 
 const notScheduled = -1
 
-// schedule is when a group is to be exported. A group is in Store.unsent, in Store.rounds or claimed, or there is nothing to export.
-// Store.mu guards it.
+// schedule says when a group is exported. A group is in Store.unsent, in Store.rounds, claimed, or idle. Guarded by
+// Store.mu.
 type schedule struct {
-	since time.Time // the oldest change that has not been accepted; zero if there is none
-	again time.Time // the oldest change since the group was claimed; zero if there is none
-	retry time.Time // when what was refused may be claimed again; zero for at once
+	since time.Time // oldest unaccepted change, or zero
+	again time.Time // oldest change since the claim, or zero
+	retry time.Time // earliest claim of refused parts; zero for immediately
 	round time.Time // when all values are due; zero for never
 
 	queued   *list.Element // in Store.unsent
 	index    int           // in Store.rounds, or notScheduled
-	at       time.Time     // when a group in Store.rounds is due
-	claim    *Claim        // the claim that has the group
+	at       time.Time     // due time in Store.rounds
+	claim    *Claim        // the claim with this group
 	waitsFor []*Claim      // claims of groups that had some of its series
 }
 
-// enqueue notes that a group has changed. Store.mu is held.
+// enqueue schedules a changed group. Store.mu is held.
 func (s *Store) enqueue(g *group, now time.Time) {
 	if g.round.IsZero() && g.alive && s.options.RepublishInterval > 0 {
 		g.round = s.nextRound(now)
@@ -46,18 +46,18 @@ func (s *Store) enqueue(g *group, now time.Time) {
 		return
 	}
 	if _, waiting := s.waiting[g]; !waiting {
-		s.waits(g, now)
+		s.markWaiting(g, now)
 	}
 	s.place(g)
 }
 
-// nextRound is a republish interval later, at the whole step before.
+// nextRound is one republish interval from now, rounded down to a step.
 func (s *Store) nextRound(now time.Time) time.Time {
 	interval := s.options.RepublishInterval
 	return now.Add(interval).Truncate(interval / stepsPerRound)
 }
 
-// place puts a group that is not claimed where its next export is due. Store.mu is held.
+// place schedules a group that is not claimed. Store.mu is held.
 func (s *Store) place(g *group) {
 	if !g.since.IsZero() && g.retry.IsZero() {
 		if g.queued == nil {
@@ -76,7 +76,7 @@ func (s *Store) place(g *group) {
 	}
 }
 
-// due is the earlier of the retry and the round.
+// due returns the earlier of retry and round.
 func (g *group) due() time.Time {
 	if g.since.IsZero() || !g.round.IsZero() && g.round.Before(g.retry) {
 		return g.round
@@ -84,7 +84,7 @@ func (g *group) due() time.Time {
 	return g.retry
 }
 
-// unschedule takes a group out of all queues. Store.mu is held.
+// unschedule removes a group from all queues. Store.mu is held.
 func (s *Store) unschedule(g *group) {
 	if g.queued != nil {
 		s.unsent.Remove(g.queued)
@@ -95,7 +95,7 @@ func (s *Store) unschedule(g *group) {
 	}
 }
 
-// Changed is signaled when something may be due earlier than Claim said.
+// Changed receives when something may be due earlier than Claim returned.
 func (s *Store) Changed() <-chan struct{} { return s.changed }
 
 func (s *Store) signal() {
@@ -105,20 +105,20 @@ func (s *Store) signal() {
 	}
 }
 
-// waits notes that a group has a change that has not been accepted since then. Store.mu is held.
-func (s *Store) waits(g *group, since time.Time) {
+// markWaiting records a group's oldest unaccepted change. Store.mu is held.
+func (s *Store) markWaiting(g *group, since time.Time) {
 	g.since = since
 	s.waiting[g] = struct{}{}
 }
 
-// settled notes that everything of a group has been accepted. Store.mu is held.
-func (s *Store) settled(g *group) {
+// clearWaiting records that everything of a group was accepted. Store.mu is held.
+func (s *Store) clearWaiting(g *group) {
 	g.since = time.Time{}
 	delete(s.waiting, g)
 }
 
-// Waiting tells how many groups have changes that the next consumer has not accepted, but for suspect parts, and since when the oldest
-// of these waits.
+// Waiting returns the number of groups with unaccepted changes, and the time of the oldest change. It does not count
+// suspects.
 func (s *Store) Waiting() (groups int, oldest time.Time) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -130,7 +130,7 @@ func (s *Store) Waiting() (groups int, oldest time.Time) {
 	return len(s.waiting), oldest
 }
 
-// roundHeap orders groups by the time that they are due.
+// roundHeap orders groups by due time.
 type roundHeap []*group
 
 func (h roundHeap) Len() int           { return len(h) }
@@ -140,13 +140,13 @@ func (h roundHeap) Swap(i, j int) {
 	h[i].index, h[j].index = i, j
 }
 
-// Push is heap.Interface's.
+// Push implements heap.Interface.
 func (h *roundHeap) Push(g any) {
 	g.(*group).index = len(*h)
 	*h = append(*h, g.(*group))
 }
 
-// Pop is heap.Interface's.
+// Pop implements heap.Interface.
 func (h *roundHeap) Pop() any {
 	last := len(*h) - 1
 	g := (*h)[last]

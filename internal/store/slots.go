@@ -5,22 +5,22 @@ package store
 
 import "slices"
 
-// noSlot is the slot of what is not stored.
+// noSlot is the slot of unstored content.
 const noSlot = -1
 
-// slots says which of a group's records are in use. A change writes its records to slots that are free, and the record of the
-// group, which is written last, says which slots count: whatever happens before, the group is as it was.
+// slots tracks a group's records. A change writes to free slots. Then the group's record, which lists the valid slots,
+// commits it: until then the old state is intact.
 type slots struct {
-	used    []byte // a bit for each slot, the lowest one first
-	lost    []int  // what is in them could not be read; they count for the storage until the group changes
-	written int    // no record has been written at this slot or later
+	used    []byte // bit set, lowest first
+	corrupt []int  // unreadable; kept in the storage until the group changes
+	written int    // end of the slots that may have a record
 }
 
-// take uses n free slots, the lowest ones.
+// take allocates the n lowest free slots.
 func (s *slots) take(n int) []int {
 	taken := make([]int, 0, n)
 	for i := 0; len(taken) < n; i++ {
-		if !s.has(i) && !slices.Contains(s.lost, i) {
+		if !s.has(i) && !slices.Contains(s.corrupt, i) {
 			s.set(i, true)
 			taken = append(taken, i)
 		}
@@ -42,13 +42,13 @@ func (s *slots) set(i int, used bool) {
 	}
 }
 
-// lose gives up a slot whose record cannot be read. The record stays until the group has changed.
-func (s *slots) lose(i int) {
+// markCorrupt frees a slot with an unreadable record. The record is kept until the group changes.
+func (s *slots) markCorrupt(i int) {
 	s.set(i, false)
-	s.lost = append(s.lost, i)
+	s.corrupt = append(s.corrupt, i)
 }
 
-// end is behind the last slot in use.
+// end returns the end of the slots in use.
 func (s *slots) end() int {
 	for i := 8*len(s.used) - 1; i >= 0; i-- {
 		if s.has(i) {
@@ -69,12 +69,12 @@ func (s *slots) all() []int {
 	return used
 }
 
-// clone is independent of s.
+// clone returns an independent copy.
 func (s *slots) clone() slots {
-	return slots{used: slices.Clone(s.used), lost: slices.Clone(s.lost), written: s.written}
+	return slots{used: slices.Clone(s.used), corrupt: slices.Clone(s.corrupt), written: s.written}
 }
 
-// trim forgets free slots behind the last one in use whose records are deleted, if there are many.
+// trim drops excess free slots at the end. Their records are deleted.
 func (s *slots) trim() {
 	if end := s.end(); s.written > 2*end+spareSlots {
 		s.written = end
@@ -82,5 +82,5 @@ func (s *slots) trim() {
 	}
 }
 
-// bits are the slots in use as they are written down.
+// bits returns the bit set for the group's record.
 func (s *slots) bits() []byte { return s.used[:(s.end()+7)/8] }

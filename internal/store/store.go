@@ -1,33 +1,35 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package store holds groups: the current value of each series, the stale markers that the next consumer has not accepted yet,
-// and the times of the last pushes. It is what makes a Pushgateway of the receiver.
+// Package store holds groups: the current value of each series, pending stale markers and the times of the last pushes.
 //
 // # Changes
 //
-// Push, Fail, Delete, Expire and Wipe change groups. A change locks its group, reserves the series that it adds in the index of
-// all series, is written to the storage extension, if there is one, and is then published. A change that fails at any step
-// leaves everything as it was. Changes of one group take effect in the order of their calls. Changes of different groups do
-// not wait for each other: those that arrive while the storage is busy are written together in its next batch.
-// The cost of a change depends on the push and on the families that it replaces.
+// Push, Fail, Delete, Expire and Wipe change groups. A change locks its group, reserves its added series in the index, is
+// written to the storage extension, if any, and is then published. A change that fails has no effect. Changes of one
+// group take effect in the order of the calls. Changes of different groups do not wait for each other; those that arrive
+// during a write share the next one. The cost of a change depends on the push and the families that it replaces.
 //
-// Each series belongs to one group. A series that another group shows cannot be added. A series that another group only has
-// a pending stale marker for is taken over, and the marker is dropped.
+// Each series belongs to one group. A push cannot add a series of another group. If that group only has a pending stale
+// marker for it, the series is taken over and the marker dropped.
 //
 // # Export
 //
-// The store decides what is due, and the outbox exports it. Claim returns a bounded batch: the groups with the oldest unsent
-// changes and the groups whose round is due, with their newest values and their pending markers. A claimed group is in no other
-// claim until Settle reports what became of each part. The changes of a group do not wait for its claim: what was replaced meanwhile
-// stays unsent. All parts of a claim have the claim's time, which is later than that of every claim before. A group that took
-// over a series from a claimed group waits for that claim, so that the series' samples arrive in order.
+// The store decides what is due; the outbox exports it. Claim returns a bounded batch: groups with the oldest unsent
+// changes and groups whose round is due, with their newest values and pending markers. A group is in at most one claim
+// until Settle. Changes do not wait for claims: a value that is replaced during a claim stays unsent. All points of a
+// claim have the claim's time, which is later than that of every earlier claim. A group that took over series from a
+// claimed group waits for that claim, so that samples are never out of order.
 //
-// A series that is removed needs a stale marker if a value of it was exported. The marker is pending until it is accepted, or until
-// five minutes after the last export of a value: a backend shows the series no longer then. Exemplars are exported with the
-// first export of their values only.
+// A removed series needs a stale marker if a value of it was exported. The marker is pending until it is accepted. It
+// lapses five minutes after the last export of a value, because backends no longer return the series then. Exemplars are
+// exported once.
 //
-// All methods are safe for concurrent use.
+// # Contract
+//
+// With a storage extension, a change that returned without an error survives a restart. All methods are safe for
+// concurrent use; Restore must come first. The store does not call the next consumer, does not retry and starts no
+// goroutine of its own that outlives a call.
 package store
 
 import (
@@ -52,32 +54,31 @@ type Client = storage.Client
 
 // Options are the settings of a Store.
 type Options struct {
-	// MaxGroups bounds the groups. MaxSeries bounds their series as Prometheus counts them, without the push times. A push
-	// that adds series is also refused if groups and pending markers together would have more than twice as many.
-	// 0 means no limit.
+	// MaxGroups limits the groups. MaxSeries limits their series as Prometheus counts them, without push times. A push
+	// that adds series is also refused beyond twice MaxSeries of stored and pending series together. 0 means no limit.
 	MaxGroups, MaxSeries int
-	// MaxBytes bounds the encoded size of all families. A push that adds series is also refused if families and pending
-	// markers together have twice that size. 0 means no limit.
+	// MaxBytes limits the encoded size of all families. A push that adds series is also refused beyond twice MaxBytes of
+	// families and pending markers together. 0 means no limit.
 	MaxBytes int64
-	// TTL is the time after its last push that a group expires. 0 means never.
+	// TTL is a group's time to live after its last push. 0 means forever.
 	TTL time.Duration
-	// RepublishInterval is the time within which all values of a group are due again. 0 means never.
+	// RepublishInterval is the interval in which all values of a group are due again. 0 means never.
 	RepublishInterval time.Duration
-	// Scope is the name of the scope whose metrics have no scope labels.
+	// Scope is the name of the scope without scope labels.
 	Scope string
-	// Forwarded is what is forwarded of held metrics, which it does not change. Only these series are indexed, exported and
-	// ended by markers. If nil, everything is forwarded.
+	// Forwarded selects the forwarded part of stored metrics and must not change them. Only these series are indexed,
+	// exported and ended by markers. Nil forwards everything.
 	Forwarded func(held pmetric.Metrics) pmetric.Metrics
-	// PushTimes makes the metrics of the times of a group's last successful and last failed push, zero if there was none.
-	// If nil, groups have no such series.
+	// PushTimes builds the metrics of a group's last successful and failed push, which are zero if there was none. Nil
+	// disables these series.
 	PushTimes func(key groupingkey.Key, pushed, failed time.Time) pmetric.Metrics
-	// Now is the time of day.
+	// Now returns the current time.
 	Now func() time.Time
-	// Tick gives the time of a claim. Each call returns a later millisecond. It must not block.
+	// Tick returns the time of a claim: a whole millisecond, later than all before. It must not block.
 	Tick func() time.Time
-	// Client is where groups are written to. If nil, they are in memory only.
+	// Client is the storage client. Nil keeps groups in memory only.
 	Client Client
-	// StorageFailed is told of each failure of the storage. It may be called concurrently.
+	// StorageFailed is called for each failure of the storage, possibly concurrently.
 	StorageFailed func(Operation, error)
 
 	_ struct{}
@@ -86,68 +87,69 @@ type Options struct {
 // Store holds groups.
 type Store struct {
 	options Options
-	storage *records // nil if groups are in memory only
+	storage *records // nil without a storage extension
 	commits committer
 	changed chan struct{} // see Changed
 
-	mu      sync.Mutex
-	groups  map[string]*group     // by canonical path, those that only have pending markers included
-	series  map[series.Hash]int32 // the number of the group that a series belongs to
-	numbers []*group              // by number; nil where free
-	vacant  []int                 // free numbers below len(numbers)
-	pushes  list.List             // groups by the time of their last push, if they are to expire
-	counts  Counts
+	mu          sync.Mutex
+	groups      map[string]*group     // by canonical path; including groups with only pending markers
+	series      map[series.Hash]int32 // number of the group that has the series
+	byNumber    []*group              // by number; nil where free
+	freeNumbers []int                 // unused numbers below len(byNumber)
+	pushes      list.List             // groups by last push, if they can expire
+	counts      Counts
 
-	waiting map[*group]struct{} // groups with changes that have not been accepted, but for suspect parts
-	unsent  list.List           // groups with unsent changes, the oldest change first
-	rounds  roundHeap           // groups that are due at some time
-	claims  map[*Claim]struct{} // those that are not settled
-	lapses  lapseHeap           // pending markers by the time that they lapse
+	waiting map[*group]struct{} // groups with unaccepted changes, except suspects
+	unsent  list.List           // groups with unsent changes, oldest first
+	rounds  roundHeap           // groups with a due time
+	claims  map[*Claim]struct{} // unsettled claims
+	lapses  lapseHeap           // pending markers by lapse time
 
-	roundNext bool // The next group to be claimed is one of rounds, if one is due.
+	roundNext bool // Claim prefers rounds next.
 }
 
-// Counts tells how much is held.
+// Counts is the size of the store.
 type Counts struct {
-	// Groups are those that a reader sees. Series are theirs, without the push times.
+	// Groups are the visible groups, and Series theirs, without push times.
 	Groups, Series int
-	// Pending are the series whose stale marker is pending.
+	// Pending is the number of series with a pending stale marker.
 	Pending int
-	// Size is the encoded size of the families, PendingSize that of the pending markers, in bytes.
+	// Size is the encoded size of the families in bytes, PendingSize that of the pending markers.
 	Size, PendingSize int64
 }
 
-// group is a group that a reader sees, or one that was deleted and has pending markers.
+// group is a visible group, or a deleted one with pending markers.
 type group struct {
 	key    groupingkey.Key
 	path   string
 	number int
-	id     uint64 // distinguishes its records from those of earlier groups with this number or key, and is higher
+	id     uint64 // distinguishes its records from those of earlier groups with its number or key; increasing
 
-	// changing holds one token while the group is being changed. Its holder alone writes the fields below it, up to schedule.
+	// changing is a lock, held as a token, that lets Push give up when its context ends. Only the holder writes the
+	// fields up to schedule.
 	changing chan struct{}
 
-	// mu guards the fields below, up to schedule, against readers and claims.
-	mu        sync.Mutex
-	alive     bool
-	pushed    time.Time
-	failed    time.Time
-	families  map[string]*Family
-	times     content                  // the series of the push times; not encoded
-	unsent    map[*Family]struct{}     // families that the next consumer has not accepted
-	timesSent bool                     // The next consumer has accepted the push times.
-	pending   []*markers               // in the order of the changes
-	ending    map[series.Hash]*markers // the pending series, with the last markers that end them
-	slots     slots
-	dropping  map[*content]bool // contents that a change in progress removes, and that were never exported
+	// mu guards the fields up to schedule against readers and claims.
+	mu            sync.Mutex
+	alive         bool
+	pushed        time.Time
+	failed        time.Time
+	families      map[string]*Family
+	times         content                  // series of the push times; not encoded
+	unsent        map[*Family]struct{}     // families not yet accepted
+	timesSent     bool                     // the push times were accepted
+	pending       []*markers               // in the order of the changes
+	pendingSeries map[series.Hash]*markers // pending series, and the last markers that end them
+	slots         slots
+	dropping      map[*content]bool // never exported contents that the current change removes
 
 	// The fields below are guarded by Store.mu.
 	schedule
 	expiry   *list.Element        // in Store.pushes
-	reviving map[series.Hash]bool // pending series that a change in progress adds again
+	readding map[series.Hash]bool // pending series that the current change adds again
 }
 
-// New makes an empty store. Groups that its storage holds come with Restore.
+// New creates an empty store. Restore loads its groups from the storage.
 func New(o Options) *Store {
 	s := &Store{
 		options: o,
@@ -164,11 +166,11 @@ func New(o Options) *Store {
 	return s
 }
 
-// path is the canonical name of a group.
+// path returns the canonical name of a group.
 func path(key groupingkey.Key) string { return key.Path(true) }
 
-// lock waits until nobody else changes the group and returns it, locked. If there is none, it makes one, or returns nil if create is
-// not set. The error is errBusy.
+// lock locks and returns the group. If it does not exist, lock creates it or, without create, returns nil. The error is
+// ErrBusy.
 func (s *Store) lock(ctx context.Context, key groupingkey.Key, create bool) (*group, error) {
 	p := path(key)
 	for ctx.Err() == nil {
@@ -184,7 +186,7 @@ func (s *Store) lock(ctx context.Context, key groupingkey.Key, create bool) (*gr
 		if s.holds(g) {
 			return g, nil
 		}
-		g.unlock() // It was removed meanwhile.
+		g.unlock() // removed in the meantime
 	}
 	return nil, ErrBusy // The client may have retried with newer values.
 }
@@ -197,7 +199,8 @@ func (s *Store) holds(g *group) bool {
 	return s.groups[g.path] == g
 }
 
-// findOrAdd finds a group, or makes one that has nothing yet and is locked, so that somebody will remove it if it stays empty.
+// findOrAdd finds a group or adds an empty one. An added group is locked, so that its creator removes it if it stays
+// empty.
 func (s *Store) findOrAdd(key groupingkey.Key, path string, create bool) (_ *group, added bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -207,7 +210,7 @@ func (s *Store) findOrAdd(key groupingkey.Key, path string, create bool) (_ *gro
 	}
 	g = newGroup(key.Clone(), path, s.takeNumber(), newID())
 	g.changing <- struct{}{}
-	s.groups[path], s.numbers[g.number] = g, g
+	s.groups[path], s.byNumber[g.number] = g, g
 	return g, true
 }
 
@@ -218,18 +221,18 @@ func newGroup(key groupingkey.Key, path string, number int, id uint64) *group {
 	}
 }
 
-// takeNumber finds a free number. Store.mu is held.
+// takeNumber allocates a group number. Store.mu is held.
 func (s *Store) takeNumber() int {
-	if last := len(s.vacant) - 1; last >= 0 {
-		n := s.vacant[last]
-		s.vacant = s.vacant[:last]
+	if last := len(s.freeNumbers) - 1; last >= 0 {
+		n := s.freeNumbers[last]
+		s.freeNumbers = s.freeNumbers[:last]
 		return n
 	}
-	s.numbers = append(s.numbers, nil)
-	return len(s.numbers) - 1
+	s.byNumber = append(s.byNumber, nil)
+	return len(s.byNumber) - 1
 }
 
-// removeIfEmpty removes a group that nobody sees and that has no pending markers. The group is locked.
+// removeIfEmpty removes an invisible group without pending markers. The group is locked.
 func (s *Store) removeIfEmpty(g *group) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -237,28 +240,28 @@ func (s *Store) removeIfEmpty(g *group) {
 		return
 	}
 	s.unschedule(g)
-	s.settled(g)
+	s.clearWaiting(g)
 	delete(s.groups, g.path)
-	s.numbers[g.number] = nil
-	s.vacant = append(s.vacant, g.number)
+	s.byNumber[g.number] = nil
+	s.freeNumbers = append(s.freeNumbers, g.number)
 }
 
-// Counts tells how much is held now.
+// Counts returns the current size of the store.
 func (s *Store) Counts() Counts {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts
 }
 
-// Snapshot is a group as it was at one moment.
+// Snapshot is the state of a group at one moment.
 type Snapshot struct {
 	Key                       groupingkey.Key
 	PushTime, PushFailureTime time.Time // zero if there was none
-	Families                  []*Family // sorted by name, without the push times
+	Families                  []*Family // sorted by name, without push times
 }
 
-// Snapshots returns all groups, sorted by their canonical paths. Every group is as it was at one moment, but not all at the same
-// moment, since all pushes would have to wait for that. No content is copied.
+// Snapshots returns all groups, sorted by canonical path. Each group is consistent, but not all at the same moment,
+// because that would block all pushes. Content is not copied.
 func (s *Store) Snapshots() iter.Seq[Snapshot] {
 	s.mu.Lock()
 	groups := slices.Collect(maps.Values(s.groups))
@@ -279,7 +282,7 @@ func (g *group) snapshot() (_ Snapshot, alive bool) {
 	return Snapshot{Key: g.key, PushTime: g.pushed, PushFailureTime: g.failed, Families: g.sortedFamilies()}, g.alive
 }
 
-// sortedFamilies are the families by their names. The group's mu is held.
+// sortedFamilies returns the families by name. The group's mu is held.
 func (g *group) sortedFamilies() []*Family {
 	return slices.SortedFunc(maps.Values(g.families), byName)
 }
@@ -300,7 +303,7 @@ func (s *Store) pushTimes(key groupingkey.Key, pushed, failed time.Time) pmetric
 	return s.options.PushTimes(key, pushed, failed)
 }
 
-// Close ends the use of the storage.
+// Close closes the storage client.
 func (s *Store) Close(ctx context.Context) error {
 	if s.storage == nil {
 		return nil

@@ -114,7 +114,7 @@ func restoredWith(tb testing.TB, c storage.Client, o store.Options) (*testStore,
 func familiesOf(tb testing.TB, s *testStore, push *translate.Push) (families []*store.Family) {
 	tb.Helper()
 	for _, f := range push.Families {
-		push.With(f, func(md pmetric.Metrics) {
+		push.WithFamily(f, func(md pmetric.Metrics) {
 			family, err := s.NewFamily(f.Name, f.Type.String(), md)
 			require.NoError(tb, err)
 			families = append(families, family)
@@ -267,7 +267,7 @@ func shown(tb testing.TB, s *testStore) (lines []string) {
 func joined(all []pmetric.Metrics) pmetric.Metrics {
 	md := pmetric.NewMetrics()
 	for _, part := range all {
-		series.Join(md, part)
+		series.AppendMetrics(md, part)
 	}
 	return md
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// lines joins the series of one push as a table's row writes them.
+// lines joins the series of a push as the tables write them.
 func lines(all ...string) string { return strings.Join(all, "\n") }
 
 func TestSeries(t *testing.T) {
@@ -64,7 +64,7 @@ func TestSeries(t *testing.T) {
 	}
 }
 
-// What OTLP cannot hold comes out as the series that a Pushgateway would show.
+// Data that OTLP cannot represent becomes the series of a Pushgateway.
 func TestFlattened(t *testing.T) {
 	t.Parallel()
 	const sum, count = `h_sum{job="j"} `, `h_count{job="j"} `
@@ -93,7 +93,7 @@ func TestFlattened(t *testing.T) {
 	}
 }
 
-// A sum or count that an OpenMetrics body does not have is not made up.
+// A sum or count that is missing in OpenMetrics stays missing.
 func TestPartsNotPushed(t *testing.T) {
 	t.Parallel()
 	const histogram, gaugeHistogram, summary = "# TYPE h histogram\n", "# TYPE h gaugehistogram\n", "# TYPE s summary\n"
@@ -143,7 +143,7 @@ func TestPartsNotPushed(t *testing.T) {
 	}
 }
 
-// Only the points that do not fit are flattened.
+// Only points that OTLP cannot represent are flattened.
 func TestFlattenedBesideHistogram(t *testing.T) {
 	t.Parallel()
 	push := translated(t, exposition.Text, "job/j", "# TYPE h histogram\nh_count{x=\"1\"} 1\nh_count{x=\"2\"} 2.5\nh_count{x=\"3\"} 3\n", defaults)
@@ -353,7 +353,7 @@ func TestExemplars(t *testing.T) {
 	}
 }
 
-// An exemplar without a time has that of its point.
+// An exemplar without a time gets its point's.
 func TestExemplarTime(t *testing.T) {
 	t.Parallel()
 	o := defaults
@@ -364,7 +364,7 @@ func TestExemplarTime(t *testing.T) {
 	assert.Equal(t, int64(2500), points.At(1).Exemplars().At(0).Timestamp().AsTime().UnixMilli())
 }
 
-// Nobody checks the labels of an exemplar, but one that is not UTF-8 would make an exporter fail on the whole batch.
+// Exemplar labels are not validated, but invalid UTF-8 could make an exporter fail on the whole batch.
 func TestExemplarIsUTF8(t *testing.T) {
 	t.Parallel()
 	push := translated(t, exposition.Protobuf, "job/j", `name: "h" type: HISTOGRAM metric { histogram { sample_count: 1

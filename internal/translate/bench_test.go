@@ -20,7 +20,7 @@ import (
 
 var benchKey = groupingkey.Key{Job: "bench", Labels: []groupingkey.Label{{Name: "instance", Value: "host-1"}, {Name: "shard", Value: "7"}}}
 
-// counters is a body of n counters with five labels, of which two change from one to the next.
+// counters returns a body of n counters with five labels, two of which vary.
 func counters(n int) []byte {
 	var b strings.Builder
 	b.WriteString("# HELP http_requests_total Requests handled.\n# TYPE http_requests_total counter\n")
@@ -30,7 +30,7 @@ func counters(n int) []byte {
 	return []byte(b.String())
 }
 
-// histograms is a body of n histograms with two labels and twelve buckets.
+// histograms returns a body of n histograms with two labels and twelve buckets.
 func histograms(n int) []byte {
 	var b strings.Builder
 	b.WriteString("# TYPE latency_seconds histogram\n")
@@ -43,7 +43,7 @@ func histograms(n int) []byte {
 	return []byte(b.String())
 }
 
-// families is a body of n families of one series with one label each.
+// families returns a body of n families with one series of one label each.
 func families(n int) []byte {
 	var b strings.Builder
 	for i := range n {
@@ -77,7 +77,7 @@ func BenchmarkTranslate(b *testing.B) {
 	}
 }
 
-// BenchmarkFloor builds the pdata of BenchmarkTranslate/counters from values at hand, which is what pdata itself costs.
+// BenchmarkFloor builds the pdata of BenchmarkTranslate/counters from constants: the cost of pdata itself.
 func BenchmarkFloor(b *testing.B) {
 	handlers, users := make([]string, 1000), make([]string, 1000)
 	for i := range handlers {

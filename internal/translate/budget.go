@@ -5,10 +5,9 @@ package translate
 
 import "github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 
-// A push may become this many attributes, and this many bytes of names, labels and descriptions: some, and so many for each
-// element or byte of its body. The labels of the grouping key are repeated on each series, in protobuf the name of the family
-// too, and a histogram's labels on each bucket; and whoever writes pdata down, groups and exporters among them, writes a text
-// as often as it is used. So a small push with much of both would become as much as their product.
+// Limits on the attributes of a push and on its bytes of names, labels and descriptions: a base plus a number for each
+// element or byte of the body. Grouping labels repeat on each series and a histogram's labels on each bucket, and
+// encoders write a text as often as it is used. Without these limits a small body could become pdata of quadratic size.
 const (
 	minAttributes        = 1 << 22
 	attributesPerElement = 8
@@ -16,15 +15,15 @@ const (
 	textPerByte          = 64
 )
 
-// What parts of a push take in memory, in bytes and rounded up.
+// Memory of parts of a push in bytes, rounded up.
 const (
 	pointSize     = 250
 	attributeSize = 85
-	metricSize    = 350 // of a metric in a scope that labels name
+	metricSize    = 350 // of a metric in a scope from labels
 	scopeSize     = 900
 )
 
-// spendShared counts what each series gets beside its own: the labels of the grouping key and the name of its family.
+// spendShared counts the texts that each series shares: the grouping labels and the family's name.
 func (t *translator) spendShared() error {
 	key := t.keyText()
 	points, text := 0, 0
@@ -41,8 +40,8 @@ func (t *translator) spendShared() error {
 	return t.reserveHeld(points * key)
 }
 
-// spendPoint counts what the current series will become beside that: its own labels on each of its points and, as text, on
-// each series that Prometheus makes of it; and a metric, if it is the first of its kind in its scope.
+// spendPoint counts the texts of the current series: its labels for each point and for each series in Prometheus. It also
+// counts the metric that the series creates, if any.
 func (t *translator) spendPoint(f *exposition.Family, s *exposition.Series, k kind) error {
 	first := k
 	if k == flattened {
@@ -54,7 +53,7 @@ func (t *translator) spendPoint(f *exposition.Family, s *exposition.Series, k ki
 		}
 	}
 	own := len(t.carried) + len(t.scopeLabels)
-	if series := t.seriesBeside(k); series > 0 && own > 0 {
+	if series := t.extraSeries(k); series > 0 && own > 0 {
 		if err := t.spendText(series * t.ownText()); err != nil {
 			return err
 		}
@@ -65,7 +64,7 @@ func (t *translator) spendPoint(f *exposition.Family, s *exposition.Series, k ki
 	return t.spend(own)
 }
 
-// spendNative counts the exponential point beside a point of the current series' classic buckets.
+// spendNative counts an exponential point in addition to the classic one.
 func (t *translator) spendNative(f *exposition.Family) error {
 	if t.opens(exponential) {
 		if err := t.spendMetric(); err != nil {
@@ -86,7 +85,7 @@ func (t *translator) spendNative(f *exposition.Family) error {
 	return t.reserveHeld(key)
 }
 
-// keyText is the length of the grouping key in bytes.
+// keyText returns the length of the grouping key in bytes.
 func (t *translator) keyText() int {
 	n := len(t.grouping.key.Job)
 	for _, l := range t.grouping.key.Labels {
@@ -95,8 +94,8 @@ func (t *translator) keyText() int {
 	return n
 }
 
-// seriesBeside is how many series the current one becomes beside the first. What its kind was found from is at hand still.
-func (t *translator) seriesBeside(k kind) int {
+// extraSeries returns the number of series in Prometheus beyond the first. It reads the state that shape left.
+func (t *translator) extraSeries(k kind) int {
 	switch k {
 	case classic:
 		return len(t.buckets) + 2
@@ -109,7 +108,7 @@ func (t *translator) seriesBeside(k kind) int {
 	}
 }
 
-// ownText is the length of the current series' own labels in bytes.
+// ownText returns the length of the series' own labels in bytes.
 func (t *translator) ownText() int {
 	n := 0
 	for _, i := range t.carried {
@@ -121,7 +120,7 @@ func (t *translator) ownText() int {
 	return n
 }
 
-// spendFlattened counts the points of a flattened histogram, which nobody can tell from the push.
+// spendFlattened counts the points of a flattened histogram, which the size of the body does not bound.
 func (t *translator) spendFlattened() error {
 	points := len(t.flat) + 2
 	attributes := points*len(t.carried) + (points-1)*len(t.grouping.labels) + len(t.scopeLabels)
@@ -131,8 +130,8 @@ func (t *translator) spendFlattened() error {
 	return t.reserve(points*pointSize + attributes*attributeSize)
 }
 
-// spendMetric counts a metric. The scope that no labels name has one of each kind for a family, which whoever weighs the batch
-// counts with the family; others, and their metrics, may be as many as the series.
+// spendMetric counts a metric of a scope from labels, of which there can be as many as series. The default scope's
+// metrics are part of the estimate for the batch.
 func (t *translator) spendMetric() error {
 	text := len(t.description.name) + len(t.description.help) + len(t.description.unit)
 	if err := t.spendText(text); err != nil {
@@ -147,7 +146,7 @@ func (t *translator) spendMetric() error {
 	return t.reserve(metricSize)
 }
 
-// spend adds n attributes to those of the push, and refuses too many.
+// spend adds n attributes and refuses the push beyond the limit.
 func (t *translator) spend(n int) error {
 	t.attributesSpent += n
 	if t.attributesSpent <= minAttributes {
@@ -161,7 +160,7 @@ func (t *translator) spend(n int) error {
 	return nil
 }
 
-// spendText adds n bytes of text to those of the push, and refuses too many.
+// spendText adds n bytes of text and refuses the push beyond the limit.
 func (t *translator) spendText(n int) error {
 	t.textSpent += n
 	if budget := minText + textPerByte*t.batch.Size(); t.textSpent > budget {
@@ -170,7 +169,7 @@ func (t *translator) spendText(n int) error {
 	return nil
 }
 
-// reserveHeld reserves memory for n bytes of text that pdata shares and a group holds as often as they are used.
+// reserveHeld reserves memory for text that pdata shares but that the encoded group repeats.
 func (t *translator) reserveHeld(n int) error {
 	if !t.options.Held {
 		return nil

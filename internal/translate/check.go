@@ -12,10 +12,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// What a Pushgateway checks with client_golang's registry (checkMetricConsistency and checkSuffixCollisions) is checked
-// here and, for what concerns labels, in labels.go. Only the first fault is reported.
+// The checks of client_golang's registry in a Pushgateway: checkMetricConsistency and checkSuffixCollisions. The checks
+// of labels are in labels.go. Only the first fault is reported.
 
-// checkFamilies refuses families that cannot stand beside each other or under the grouping key.
+// checkFamilies refuses families that conflict with each other or with the grouping key.
 func (t *translator) checkFamilies() error {
 	for _, f := range t.families {
 		if err := t.checkFamily(f.Family); err != nil {
@@ -43,7 +43,7 @@ func (t *translator) checkFamilies() error {
 	return nil
 }
 
-// checkFamily refuses a family without a proper name, and one whose structural label the grouping key would set.
+// checkFamily refuses an invalid family name, and a family whose structural label is in the grouping key.
 func (t *translator) checkFamily(f *exposition.Family) error {
 	switch {
 	case isLegacyName(f.Name, true):
@@ -59,13 +59,13 @@ func (t *translator) checkFamily(f *exposition.Family) error {
 		label = boundLabel
 	}
 	if hasSuffixes(f.Type) && t.grouping.overrides(label) {
-		return inconsistent("the grouping key sets the label %q, which the series of the %s %s need for themselves",
+		return inconsistent("the grouping key sets the label %q, which the series of the %s %s use themselves",
 			label, typeName(f.Type), quote(f.Name))
 	}
 	return nil
 }
 
-// checkNames refuses two families of one name: their series could be the same.
+// checkNames refuses two families of one name, because their series could be equal.
 func (t *translator) checkNames() error {
 	types := make(map[string]exposition.Type, len(t.families))
 	for _, f := range t.families {
@@ -77,7 +77,7 @@ func (t *translator) checkNames() error {
 	return nil
 }
 
-// typeName is a type in a sentence.
+// typeName returns a type's name for an error.
 func typeName(t exposition.Type) string {
 	if t == exposition.GaugeHistogram {
 		return "gauge histogram"
@@ -85,12 +85,12 @@ func typeName(t exposition.Type) string {
 	return t.String()
 }
 
-// hasSuffixes tells whether the series of a type are named by the family's name with suffixes.
+// hasSuffixes reports whether a type's series are named with suffixes.
 func hasSuffixes(t exposition.Type) bool {
 	return t == exposition.Summary || t == exposition.Histogram || t == exposition.GaugeHistogram
 }
 
-// mayCollide is a quick look: only a family whose name ends in a suffix can collide.
+// mayCollide reports whether any family name ends in a suffix, which a collision needs.
 func (t *translator) mayCollide() bool {
 	suffixed, owned := false, false
 	for _, f := range t.families {
@@ -101,8 +101,8 @@ func (t *translator) mayCollide() bool {
 	return suffixed && owned
 }
 
-// checkCollision refuses a family that is named like a series of another one. A registry looks at families in the order of
-// their names, in which the shorter one always comes first.
+// checkCollision refuses a family named like a series of another family. Like a registry, it goes by names in order,
+// where the shorter name is first.
 func (t *translator) checkCollision(name string) error {
 	for _, suffix := range [...]string{"_bucket", "_sum", "_count", "_gsum", "_gcount"} {
 		base, ok := strings.CutSuffix(name, suffix)
@@ -114,8 +114,8 @@ func (t *translator) checkCollision(name string) error {
 	return nil
 }
 
-// emits tells whether series of a type have that suffix. Those of a gauge histogram depend on the format, so that all are
-// taken to be its own.
+// emits reports whether a type has series with that suffix. For gauge histograms, which depend on the format, it assumes
+// all.
 func emits(t exposition.Type, suffix string) bool {
 	switch suffix {
 	case "_bucket":
@@ -127,7 +127,7 @@ func emits(t exposition.Type, suffix string) bool {
 	}
 }
 
-// The suffixes of a histogram's sum and count. OpenMetrics names those of gauge histograms differently.
+// sumSuffix returns the suffix of sum series. For gauge histograms it depends on the format.
 func sumSuffix(f *exposition.Family) string {
 	if f.GaugeSuffixes {
 		return "_gsum"
@@ -142,18 +142,18 @@ func countSuffix(f *exposition.Family) string {
 	return "_count"
 }
 
-// protobufTypes spells types as client_golang's sentences do.
+// protobufTypes are the type names in client_golang's errors.
 var protobufTypes = map[exposition.Type]string{
 	exposition.Untyped: "UNTYPED", exposition.Counter: "COUNTER", exposition.Gauge: "GAUGE",
 	exposition.Summary: "SUMMARY", exposition.Histogram: "HISTOGRAM", exposition.GaugeHistogram: "GAUGE_HISTOGRAM",
 }
 
-// checkSeries refuses a value of another type, and a timestamp that pdata cannot hold: it counts nanoseconds, and reads 0
-// as unknown.
+// checkSeries refuses values of other types, and timestamps that pdata cannot represent: 0, which means unknown, and
+// those beyond 64-bit nanoseconds.
 func (t *translator) checkSeries(f *exposition.Family, s *exposition.Series) error {
 	const maxMs = math.MaxInt64 / int64(time.Millisecond)
 	switch {
-	case s.Mismatched || hasSuffixes(f.Type) && s.Complex == exposition.None:
+	case s.Mismatched || hasSuffixes(f.Type) && s.ValueIndex == exposition.NoIndex:
 		return t.refuse(f, s, "is not a %s", protobufTypes[f.Type])
 	case t.honors(s) && (s.TimestampMs <= 0 || s.TimestampMs > maxMs):
 		return t.refuse(f, s, "has a timestamp that cannot be forwarded: %d; it must be from 1 to %d milliseconds since 1970",

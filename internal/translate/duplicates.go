@@ -11,27 +11,27 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// seriesSet finds series of one family that are the same for Prometheus: it is a hash table of series. A series' hash is
-// the sum of its labels' hashes, so that their order does not matter. The grouping labels are left out, since all have
-// them, and the seed makes collisions unforeseeable to whoever writes the labels.
+// seriesSet is a hash table that finds equal series of a family. A series' hash is the sum of its labels' hashes,
+// independent of order. It excludes the grouping labels, which all series share. A random seed prevents constructed
+// collisions.
 type seriesSet struct {
-	slots []slot // at least twice as many as series, a power of two
+	slots []slot // a power of two, at least twice the number of series
 }
 
 type slot struct {
 	hash   uint64
-	series int32 // its index plus one; 0 is a free slot
+	series int32 // index plus one; 0 if free
 }
 
-// mix spreads each bit over all others. Without it the sum over a="1",b="2" would be that over a="2",b="1".
-func mix(h uint64) uint64 {
+// combineHash mixes all bits. Otherwise a="1",b="2" and a="2",b="1" would have the same sum.
+func combineHash(h uint64) uint64 {
 	const odd = 0x9e3779b97f4a7c15
 	h = (h ^ h>>32) * odd
 	h = (h ^ h>>29) * odd
 	return h ^ h>>32
 }
 
-// reset makes an empty table for n series.
+// reset empties the table for n series.
 func (set *seriesSet) reset(n int) {
 	size := 1 << bits.Len(uint(2*n-1))
 	if size > cap(set.slots) {
@@ -42,12 +42,12 @@ func (set *seriesSet) reset(n int) {
 	clear(set.slots)
 }
 
-// repeats enters the current series, and tells whether there was the same one before.
+// repeats adds the current series and reports whether an equal one was there.
 func (set *seriesSet) repeats(t *translator, series int32) bool {
 	hash := t.hash
 	if s := &t.batch.Series[series]; t.honors(s) {
-		// The same series at another time is another sample.
-		hash += mix(uint64(s.TimestampMs))
+		// At another time it is another sample.
+		hash += combineHash(uint64(s.TimestampMs))
 	}
 	mask := uint64(len(set.slots) - 1)
 	for i := hash & mask; ; i = (i + 1) & mask {
@@ -61,7 +61,7 @@ func (set *seriesSet) repeats(t *translator, series int32) bool {
 	}
 }
 
-// sameSeries compares two series exactly. It is asked only where hashes are equal.
+// sameSeries compares two series with equal hashes exactly.
 func (t *translator) sameSeries(i, j int32) bool {
 	a, b := &t.batch.Series[i], &t.batch.Series[j]
 	if t.honors(a) != t.honors(b) || t.honors(a) && a.TimestampMs != b.TimestampMs {
@@ -70,7 +70,7 @@ func (t *translator) sameSeries(i, j int32) bool {
 	return slices.Equal(t.identity(a), t.identity(b))
 }
 
-// identity is what tells a series from the others of its family: its labels, in an order that does not depend on the push.
+// identity returns the labels that identify a series within its family, sorted.
 func (t *translator) identity(s *exposition.Series) []exposition.Label {
 	var labels []exposition.Label
 	for l := range t.batch.LabelsIn(s.Labels) {

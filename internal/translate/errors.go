@@ -12,25 +12,25 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// InconsistentError tells why a push contradicts itself or its grouping key.
+// InconsistentError says why a push conflicts with itself or its grouping key.
 type InconsistentError struct{ detail string }
 
-// Error is the sentence that the person who pushed reads: a Pushgateway's, except that it names a series by its label set
-// and line instead of printing its protobuf message.
+// Error returns the message for the client. It is a Pushgateway's, except that it names a series by labels and line
+// instead of its protobuf text.
 func (e *InconsistentError) Error() string {
 	return "pushed metrics are invalid or inconsistent with existing metrics: " + e.detail
 }
 
-// LimitError tells which limit a push exceeds.
+// LimitError says which limit a push exceeds.
 type LimitError struct {
-	// Limit is the name of the setting; empty for a limit that is none.
+	// Limit is the setting's name, or empty for a fixed limit.
 	Limit    string
 	Max, Got int
 
-	what string // what has Got of something
+	what string // the subject that has Got
 }
 
-// Error names the limit, its value and what was pushed.
+// Error names the limit, its value and the pushed number.
 func (e *LimitError) Error() string {
 	if e.Limit == "" {
 		return fmt.Sprintf("%s; the limit for a push of its size is %d", e.what, e.Max)
@@ -52,7 +52,7 @@ func valueTooLong(limit, got int, where, label string) error {
 }
 
 func tooManyAttributes(limit, got int) error {
-	return &LimitError{"", limit, got, fmt.Sprintf("with those of the grouping key on each series, the push has %d labels or more", got)}
+	return &LimitError{"", limit, got, fmt.Sprintf("the push has %d labels or more, counting the grouping labels on each series", got)}
 }
 
 func tooMuchText(limit, got int) error {
@@ -63,25 +63,25 @@ func inconsistent(format string, args ...any) error {
 	return &InconsistentError{fmt.Sprintf(format, args...)}
 }
 
-// collectedBefore is what client_golang says of the second one of two equal series.
+// collectedBefore is client_golang's text for a duplicate series.
 const collectedBefore = "was collected before with the same name and label values"
 
-// refuse says what is wrong with a series, in a phrase that continues its description.
+// refuse returns an InconsistentError for a series. The format continues its description.
 func (t *translator) refuse(f *exposition.Family, s *exposition.Series, format string, args ...any) error {
 	return inconsistent("%s %s", t.describe(f, s), fmt.Sprintf(format, args...))
 }
 
-// refuseStructural refuses a histogram or summary that has one of the series of the given name twice.
+// refuseStructural refuses a histogram or summary with a duplicate bucket or quantile.
 func (t *translator) refuseStructural(name string, s *exposition.Series, label string, v float64) error {
-	return inconsistent("%s %s", t.describeSeries(name, s, exposition.Label{Name: label, Value: spell(v)}), collectedBefore)
+	return inconsistent("%s %s", t.describeSeries(name, s, exposition.Label{Name: label, Value: formatFloat(v)}), collectedBefore)
 }
 
-// describe names a series: collected metric "a" {instance="",job="j",x="1"} (line 2).
+// describe identifies a series, such as: collected metric "a" {instance="",job="j",x="1"} (line 2).
 func (t *translator) describe(f *exposition.Family, s *exposition.Series) string {
 	return t.describeSeries(f.Name, s)
 }
 
-// describeSeries names a series with the labels that a Pushgateway would give it, further ones among them, sorted by name.
+// describeSeries identifies a series by the sorted labels that a Pushgateway gives it, plus further ones.
 func (t *translator) describeSeries(name string, s *exposition.Series, further ...exposition.Label) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "collected metric %s ", quote(name))
@@ -92,7 +92,7 @@ func (t *translator) describeSeries(name string, s *exposition.Series, further .
 	return b.String()
 }
 
-// writeLabels writes a label set as the text format does, as far as there is room.
+// writeLabels writes a label set in the text format, truncated.
 func writeLabels(b *strings.Builder, labels []exposition.Label) {
 	b.WriteByte('{')
 	for i, l := range labels {
@@ -108,8 +108,8 @@ func writeLabels(b *strings.Builder, labels []exposition.Label) {
 	b.WriteByte('}')
 }
 
-// pushgatewayLabels are the labels of a series as a Pushgateway has them when it checks a push: with the grouping key, and
-// with an empty instance if there is none.
+// pushgatewayLabels returns the labels of a series as a Pushgateway checks them: with the grouping key and possibly an
+// empty instance.
 func (t *translator) pushgatewayLabels(s *exposition.Series, further []exposition.Label) []exposition.Label {
 	labels, instance := slices.Clone(further), false
 	for l := range t.batch.LabelsIn(s.Labels) {
@@ -129,20 +129,20 @@ func (t *translator) pushgatewayLabels(s *exposition.Series, further []expositio
 	return labels
 }
 
-// maxQuoted bounds in bytes what an error repeats of a name, a value or a label set: it ends up in a batch job's log.
+// maxQuoted limits the bytes of a name, value or label set in an error, which ends up in a client's log.
 const maxQuoted = 300
 
-// cut shortens what is too long to be repeated.
-func cut(s string) string {
+// truncate shortens s to maxQuoted.
+func truncate(s string) string {
 	if len(s) <= maxQuoted {
 		return s
 	}
 	return strings.ToValidUTF8(s[:maxQuoted], "") + "…"
 }
 
-func quote(s string) string { return strconv.Quote(cut(s)) }
+func quote(s string) string { return strconv.Quote(truncate(s)) }
 
-// quoteName writes a label name as the text format does: quoted only if it needs to be.
+// quoteName quotes a label name if the text format requires it.
 func quoteName(name string) string {
 	for i := range len(name) {
 		c := name[i]
@@ -153,5 +153,5 @@ func quoteName(name string) string {
 	if name == "" {
 		return `""`
 	}
-	return cut(name)
+	return truncate(name)
 }

@@ -14,27 +14,26 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// Two series whose names differ only in characters that are no letters, digits or underscores become one series where an
-// exporter or a scrape escapes names, and one of the two values is lost. This file refuses such a push. It runs only for a
-// push that has such a name, and looks at the pdata of that push, which has every series that will be forwarded.
+// This file refuses a push in which two series become one when an exporter or a scrape replaces characters by
+// underscores: one of the two values would be lost. It runs only for pushes with such names, on their pdata, which
+// contains every forwarded series.
 
-// escaping is a way to write any name with ASCII letters, digits and underscores. Those of metrics may have colons.
-// A name that becomes empty is one that nobody receives.
+// escaping rewrites names into ASCII letters, digits and underscores, with colons for metrics. An empty result means that
+// nobody receives the name.
 type escaping struct{ metric, label func(string) string }
 
-// escapings are the ways that pushes meet: that of the remote-write exporter and of Prometheus' OTLP endpoint
-// (otlptranslator, without suffixes and with the underscores of labels as they are), and that of Prometheus for a reader that
-// knows no UTF-8 names (model.UnderscoreEscaping).
+// escapings are the rewrites in use: by the remote-write exporter and Prometheus' OTLP endpoint (otlptranslator without
+// suffixes, keeping label underscores), and by Prometheus for readers without UTF-8 names (model.UnderscoreEscaping).
 var escapings = [...]escaping{{translatedMetric, translatedLabel}, {underscored, underscored}}
 
-// isLegacy tells whether a rune may stand behind the first one of a label's name that needs no escaping.
+// isLegacy reports whether a rune needs no escape after the first position of a label name.
 func isLegacy(c rune) bool {
 	return c == '_' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || isDigit(c)
 }
 
 func isDigit(c rune) bool { return '0' <= c && c <= '9' }
 
-// isLegacyName tells whether a name needs no escaping. Only those of metrics may have colons.
+// isLegacyName reports whether a name needs no escape. Colons are for metrics.
 func isLegacyName(name string, colons bool) bool {
 	for i := range len(name) {
 		c := name[i]
@@ -46,7 +45,7 @@ func isLegacyName(name string, colons bool) bool {
 	return name != ""
 }
 
-// translatedMetric puts one underscore between the parts of a name that consist of legal characters.
+// translatedMetric joins the runs of legal characters by single underscores.
 func translatedMetric(name string) string {
 	if isLegacyName(name, true) {
 		return name
@@ -62,7 +61,7 @@ func translatedMetric(name string) string {
 	return translated
 }
 
-// translatedLabel replaces each other character by an underscore.
+// translatedLabel replaces each illegal character by an underscore.
 func translatedLabel(name string) string {
 	translated := replaced(name, isLegacy)
 	if isDigit(rune(translated[0])) {
@@ -71,7 +70,7 @@ func translatedLabel(name string) string {
 	return translated
 }
 
-// underscored replaces each character that may not stand where it does in the name of a metric by an underscore.
+// underscored replaces each character that is illegal at its position by an underscore.
 func underscored(name string) string {
 	escaped := replaced(name, func(c rune) bool { return isLegacy(c) || c == ':' })
 	if isDigit(rune(escaped[0])) {
@@ -89,10 +88,10 @@ func replaced(name string, kept func(rune) bool) string {
 	}, name)
 }
 
-// escapedSize is what one series takes in the index, in bytes and rounded up.
+// escapedSize is the memory of an indexed series in bytes, rounded up.
 const escapedSize = 64
 
-// checkEscaped refuses a push in which two series become one when names are escaped.
+// checkEscaped refuses a push in which escaping makes two series equal.
 func (t *translator) checkEscaped() error {
 	if err := t.reserve(escapedSize * (t.push.Series + t.push.DataPoints)); err != nil {
 		return err
@@ -109,35 +108,35 @@ func (t *translator) checkEscaped() error {
 	return nil
 }
 
-// escaper indexes the series of a push by what they become under one escaping.
+// escaper indexes the series of a push by their escaped form.
 type escaper struct {
 	t               *translator
 	escaping        escaping
-	metrics, labels map[string]string // names that were escaped before
+	metrics, labels map[string]string // cache of escaped names
 	seen            map[uint64]escapedSeries
 
-	points []escapedPoint // the last one is the current one
+	points []escapedPoint // the last is the current one
 
-	// Of the current point.
-	own     uint64             // hash of its labels as they are
-	escaped uint64             // hash of its labels as they become
-	scratch []exposition.Label // with escaped names
+	// The current point.
+	own     uint64             // hash of its labels
+	escaped uint64             // hash of its escaped labels
+	scratch []exposition.Label // escaped labels
 }
 
-// escapedSeries is a series by the hash of its own name and labels and by the point that it belongs to.
+// escapedSeries is a series by the hash of its unescaped identity and its point.
 type escapedSeries struct {
 	own   uint64
 	point int32
 }
 
-// escapedPoint is what an error says of a point.
+// escapedPoint is the data of a point for an error.
 type escapedPoint struct {
 	metric     string
 	scope      []exposition.Label
 	attributes pcommon.Map
 }
 
-// all walks over the series of the push, and those of the receiver's own that come with it.
+// all adds the series of the push and of the receiver's own metrics.
 func (w *escaper) all() error {
 	if w.t.options.PushTime {
 		if err := w.pushTimes(); err != nil {
@@ -158,7 +157,7 @@ func (w *escaper) all() error {
 	return nil
 }
 
-// pushTimes enters the series of the times of pushes, which are made apart.
+// pushTimes adds the push time series, which are created separately.
 func (w *escaper) pushTimes() error {
 	names := []string{PushTimeName}
 	if w.t.options.Held {
@@ -175,7 +174,7 @@ func (w *escaper) pushTimes() error {
 	return nil
 }
 
-// metric walks over the series of a metric.
+// metric adds the series of a metric.
 func (w *escaper) metric(m pmetric.Metric, scope []exposition.Label) error {
 	switch m.Type() {
 	case pmetric.MetricTypeGauge:
@@ -259,8 +258,8 @@ func (w *escaper) enter(metric string, scope []exposition.Label, attributes pcom
 	w.escaped = w.join()
 }
 
-// join hashes the labels with their escaped names. Where names of one series become the same, exporters join the values in
-// the order of the names as they were, once each.
+// join hashes the escaped labels. Where label names become equal, exporters join the distinct values in the order of the
+// original names.
 func (w *escaper) join() (hash uint64) {
 	slices.SortStableFunc(w.scratch, byName)
 	for i := 0; i < len(w.scratch); {
@@ -275,7 +274,7 @@ func (w *escaper) join() (hash uint64) {
 	return hash
 }
 
-// series enters a series of the current point, and refuses it if another one becomes the same.
+// series adds a series of the current point and refuses it if an escaped series is equal.
 func (w *escaper) series(suffix, structural string, v float64) error {
 	point := &w.points[len(w.points)-1]
 	name := memo(w.metrics, point.metric, w.escaping.metric)
@@ -284,20 +283,20 @@ func (w *escaper) series(suffix, structural string, v float64) error {
 	}
 	var label uint64
 	if structural != "" {
-		label = labelHash(exposition.Label{Name: structural, Value: spell(v)})
+		label = labelHash(exposition.Label{Name: structural, Value: formatFloat(v)})
 	}
-	becomes := mix(hashString(secrets[0], name+suffix) ^ mix(w.escaped+label))
-	is := mix(hashString(secrets[0], point.metric+suffix) ^ mix(w.own+label))
+	becomes := combineHash(hashString(secrets[0], name+suffix) ^ combineHash(w.escaped+label))
+	is := combineHash(hashString(secrets[0], point.metric+suffix) ^ combineHash(w.own+label))
 	other, found := w.seen[becomes]
 	if !found {
 		w.seen[becomes] = escapedSeries{is, int32(len(w.points) - 1)}
 		return nil
 	}
 	if other.own == is {
-		return nil // The same series at another time.
+		return nil // same series, other time
 	}
-	return inconsistent("collected metrics %s and %s become one series, %s, where names are escaped with underscores; "+
-		"rename one of them, or set utf8_names if no name is escaped on its way",
+	return inconsistent("collected metrics %s and %s become one series, %s, when names are escaped with underscores; "+
+		"rename one of them, or set utf8_names if nothing downstream escapes names",
 		w.t.describePoint(&w.points[other.point]), w.t.describePoint(point), quote(name+suffix))
 }
 
@@ -305,7 +304,7 @@ func labelHash(l exposition.Label) uint64 {
 	return hashString(hashString(secrets[0], l.Name), l.Value)
 }
 
-// memo escapes a name that most series of a push have again.
+// memo caches escaped names, which most series share.
 func memo(known map[string]string, name string, escape func(string) string) string {
 	escaped, ok := known[name]
 	if !ok {
@@ -315,7 +314,7 @@ func memo(known map[string]string, name string, escape func(string) string) stri
 	return escaped
 }
 
-// all yields the labels of a point, those of its scope included.
+// all yields the labels of a point, including its scope's.
 func (p *escapedPoint) all(yield func(exposition.Label) bool) {
 	for _, l := range p.scope {
 		if !yield(l) {
@@ -329,7 +328,7 @@ func (p *escapedPoint) all(yield func(exposition.Label) bool) {
 	}
 }
 
-// describePoint names the series of a point: "a.b" {c="d",job="j"}.
+// describePoint identifies a point's series, such as: "a.b" {c="d",job="j"}.
 func (t *translator) describePoint(p *escapedPoint) string {
 	labels := []exposition.Label{{Name: jobLabel, Value: t.grouping.key.Job}}
 	if instance, _ := t.grouping.key.Get(instanceLabel); instance != "" {

@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// gauges is a body of gauges, each a name and a value of one label or none: "name label=value".
+// gauges returns a body of gauges, each given as "name label=value" or "name".
 func gauges(series ...string) string {
 	var families []string
 	for _, s := range series {
@@ -30,7 +30,7 @@ func gauges(series ...string) string {
 	return strings.Join(families, "\n\n")
 }
 
-// oneGauge is a body of the gauge m with several series.
+// oneGauge returns a body of the gauge m with several series.
 func oneGauge(labels ...string) string {
 	body := `name: "m" type: GAUGE `
 	for _, l := range labels {
@@ -46,7 +46,7 @@ const (
 	quantileSummary  = ` type: SUMMARY metric { summary { sample_count: 1 sample_sum: 1 quantile { quantile: 0.5 value: 1 } } }`
 )
 
-// TestRefusedEscaped has pushes of which one value would be lost where names are escaped.
+// TestRefusedEscaped pushes series of which escaping would lose one.
 func TestRefusedEscaped(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ path, body, first, second, becomes string }{
@@ -81,8 +81,8 @@ func TestRefusedEscaped(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			want := fmt.Sprintf("collected metrics %s and %s become one series, %q, where names are escaped with underscores; "+
-				"rename one of them, or set utf8_names if no name is escaped on its way", c.first, c.second, c.becomes)
+			want := fmt.Sprintf("collected metrics %s and %s become one series, %q, when names are escaped with underscores; "+
+				"rename one of them, or set utf8_names if nothing downstream escapes names", c.first, c.second, c.becomes)
 			o := translate.Options{Escaped: true, PushTime: true}
 			assert.Equal(t, want, refusal(t, exposition.Protobuf, c.path, c.body, o))
 			o.Held = true
@@ -95,7 +95,7 @@ func TestRefusedEscaped(t *testing.T) {
 	}
 }
 
-// TestTakenEscaped has pushes whose names are odd or alike and whose series stay apart.
+// TestTakenEscaped pushes odd or similar names whose series stay distinct.
 func TestTakenEscaped(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ path, body string }{
@@ -121,7 +121,7 @@ func TestTakenEscaped(t *testing.T) {
 	}
 }
 
-// TestEscapedAtOtherTimes has one series at several times, which is no other one.
+// TestEscapedAtOtherTimes pushes one series at several times, which is no duplicate.
 func TestEscapedAtOtherTimes(t *testing.T) {
 	t.Parallel()
 	body := `name: "a.b" type: GAUGE metric { gauge { value: 1 } timestamp_ms: 1 } metric { gauge { value: 2 } timestamp_ms: 2 }`
@@ -131,7 +131,7 @@ func TestEscapedAtOtherTimes(t *testing.T) {
 	assert.Equal(t, 2, push.DataPoints)
 }
 
-// TestEscapedReserves asks for the memory that the comparison takes, and ends when there is none.
+// TestEscapedReserves verifies that the comparison reserves memory and ends without it.
 func TestEscapedReserves(t *testing.T) {
 	t.Parallel()
 	reserved := int64(0)

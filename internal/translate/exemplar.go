@@ -13,7 +13,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// putExemplars fills in a point's exemplars: those of the list that starts at first, and those of the buckets.
+// putExemplars writes a point's exemplars: the list at first, and the buckets'.
 func (t *translator) putExemplars(to pmetric.ExemplarSlice, first int32, buckets []exposition.Bucket) {
 	n := t.countExemplars(first)
 	for i := range buckets {
@@ -30,19 +30,19 @@ func (t *translator) putExemplars(to pmetric.ExemplarSlice, first int32, buckets
 }
 
 func (t *translator) countExemplars(first int32) (n int) {
-	for i := first; i != exposition.None; i = t.batch.Exemplars[i].Next {
+	for i := first; i != exposition.NoIndex; i = t.batch.Exemplars[i].Next {
 		n++
 	}
 	return n
 }
 
 func (t *translator) appendExemplars(to pmetric.ExemplarSlice, first int32) {
-	for i := first; i != exposition.None; i = t.batch.Exemplars[i].Next {
+	for i := first; i != exposition.NoIndex; i = t.batch.Exemplars[i].Next {
 		t.buildExemplar(to.AppendEmpty(), &t.batch.Exemplars[i])
 	}
 }
 
-// buildExemplar fills in an exemplar. One without a time gets its point's from Stamp.
+// buildExemplar writes an exemplar. Without a time it gets its point's in Stamp.
 func (t *translator) buildExemplar(to pmetric.Exemplar, e *exposition.Exemplar) {
 	to.SetDoubleValue(e.Value)
 	if e.HasTimestamp {
@@ -51,17 +51,17 @@ func (t *translator) buildExemplar(to pmetric.Exemplar, e *exposition.Exemplar) 
 	t.filtered = empty(t.filtered)
 	for l := range t.batch.LabelsIn(e.Labels) {
 		if !putID(to, l) {
-			t.filtered = append(t.filtered, exposition.Label{Name: t.copies.valid(l.Name), Value: t.copies.valid(l.Value)})
+			t.filtered = append(t.filtered, exposition.Label{Name: t.arena.valid(l.Name), Value: t.arena.valid(l.Value)})
 		}
 	}
-	// A protobuf message may repeat a name.
+	// Names may repeat in protobuf.
 	slices.SortStableFunc(t.filtered, byName)
 	t.filtered = slices.CompactFunc(t.filtered, func(a, b exposition.Label) bool { return a.Name == b.Name })
 	t.putLabels(to.FilteredAttributes(), t.filtered)
 }
 
-// putID sets the exemplar's trace or span ID if the label is one, as the compatibility specification demands: exactly 32
-// or 16 hexadecimal digits, not all of them zero.
+// putID sets the trace or span ID from a label of 32 or 16 hexadecimal digits that are not all zero, as the compatibility
+// specification requires.
 func putID(to pmetric.Exemplar, l exposition.Label) bool {
 	switch {
 	case l.Name == "trace_id" && len(l.Value) == 32:

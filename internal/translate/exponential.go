@@ -20,24 +20,25 @@ const (
 	customBuckets = -53
 )
 
-// OTLP lists the empty buckets between two spans, and a span of a few bytes may lie two billion buckets from the last one.
-// Real histograms have some hundred buckets.
+// OTLP lists the empty buckets between spans, and a span of a few bytes can start two billion buckets later. Real
+// histograms have some hundred buckets.
 const (
-	maxNativeBuckets = 1 << 16 // from the first to the last one of a side
-	maxGaps          = 1 << 20 // empty buckets filled in for one push, 8 bytes each
+	maxNativeBuckets = 1 << 16 // from the first to the last of a side
+	maxGaps          = 1 << 20 // empty buckets added to one push, 8 bytes each
 )
 
 // nativeBucket is a populated bucket of one side of a native histogram.
 type nativeBucket struct {
-	index int32 // as Prometheus counts: its absolute upper bound is base^index
+	index int32 // Prometheus' index: the absolute upper bound is base^index
 	whole uint64
 	float float64
-	exact bool // whole is the population; otherwise it is negative or no whole number
+	exact bool // whole is valid; otherwise the population is negative or fractional
 }
 
-// isNative follows Prometheus (model/textparse): zero observations are native too if there is a span or a threshold.
+// isNative follows Prometheus (model/textparse): a histogram without observations is native if it has a span or a
+// threshold.
 func (t *translator) isNative(h *exposition.HistogramValue) bool {
-	if h.Native == exposition.None {
+	if h.Native == exposition.NoIndex {
 		return false
 	}
 	n := &t.batch.Natives[h.Native]
@@ -47,13 +48,12 @@ func (t *translator) isNative(h *exposition.HistogramValue) bool {
 
 func length(r exposition.Range) int { return int(r.End - r.Start) }
 
-// expandNative collects the histogram's buckets in t.positive and t.negative, unless they make no sense. The problem is a phrase
-// like those of refuse.
+// expandNative collects the buckets into t.positive and t.negative. The problem continues a description, as in refuse.
 func (t *translator) expandNative(h *exposition.HistogramValue) (problem string) {
 	n := &t.batch.Natives[h.Native]
 	switch {
 	case n.Schema == customBuckets:
-		return fmt.Sprintf("has custom buckets (schema %d), whose bounds the protobuf format does not hold", n.Schema)
+		return fmt.Sprintf("has custom buckets (schema %d), whose bounds the protobuf format does not carry", n.Schema)
 	case n.Schema < minSchema || n.Schema > maxSchema:
 		return fmt.Sprintf("has native buckets of schema %d; only %d to %d can be mapped to OTLP", n.Schema, minSchema, maxSchema)
 	case max(length(n.PositiveDeltas), length(n.PositiveCounts), length(n.NegativeDeltas), length(n.NegativeCounts)) > maxNativeBuckets:
@@ -73,7 +73,7 @@ func (t *translator) collectNative(n *exposition.NativeBuckets) (problem string)
 	return problem
 }
 
-// side appends the buckets of one side. Where there are counts, the deltas are left out: the histogram is one of floats.
+// side appends the buckets of one side. If there are counts, the histogram is a float histogram and deltas are ignored.
 func (t *translator) side(to []nativeBucket, spans, deltas, counts exposition.Range) (buckets []nativeBucket, problem string) {
 	values := length(deltas)
 	if length(counts) > 0 {
@@ -91,7 +91,7 @@ func (t *translator) side(to []nativeBucket, spans, deltas, counts exposition.Ra
 		for range span.Length {
 			b := nativeBucket{index: int32(next)}
 			if int64(b.index) != next || next == math.MinInt32 {
-				return to, "has a native bucket beyond all numbers"
+				return to, "has a native bucket beyond the range of a float64"
 			}
 			if k := int32(len(to)); length(counts) > 0 {
 				b.float = t.batch.Counts[counts.Start+k]
@@ -110,7 +110,7 @@ func (t *translator) side(to []nativeBucket, spans, deltas, counts exposition.Ra
 	return to, ""
 }
 
-// shapeNative finds the kind of point that holds a histogram of native buckets only.
+// shapeNative chooses the points for a histogram with native buckets only.
 func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) (pointKinds, error) {
 	fits, problem := t.fitNative(f, h)
 	switch {
@@ -124,8 +124,8 @@ func (t *translator) shapeNative(f *exposition.Family, s *exposition.Series, h *
 	}
 }
 
-// fitNative collects the native buckets and tells whether an exponential point holds them. If there is a problem, no point does, not
-// even a flattened one.
+// fitNative collects the native buckets and reports whether an exponential point can represent them. On a problem, the
+// histogram cannot be flattened either.
 func (t *translator) fitNative(f *exposition.Family, h *exposition.HistogramValue) (fits bool, problem string) {
 	if problem = t.expandNative(h); problem != "" {
 		return false, problem
@@ -137,7 +137,7 @@ func (t *translator) fitNative(f *exposition.Family, h *exposition.HistogramValu
 	return problem == "", problem
 }
 
-// takeGaps counts the empty buckets to be filled in, unless they are too many.
+// takeGaps counts the empty buckets to add and refuses too many.
 func (t *translator) takeGaps() (problem string) {
 	total := t.gaps
 	for _, side := range [][]nativeBucket{t.positive, t.negative} {
@@ -151,7 +151,7 @@ func (t *translator) takeGaps() (problem string) {
 	return ""
 }
 
-// width is the number of buckets from the first to the last one.
+// width returns the number of buckets from the first to the last.
 func width(side []nativeBucket) int {
 	if len(side) == 0 {
 		return 0
@@ -159,9 +159,8 @@ func width(side []nativeBucket) int {
 	return int(side[len(side)-1].index) - int(side[0].index) + 1
 }
 
-// fitsExponential tells whether an OTLP ExponentialHistogram can hold the histogram whose buckets were collected: all
-// populations must be whole, and not more together than the count. They may be less: observations of NaN are counted, but
-// are in no bucket.
+// fitsExponential reports whether an OTLP ExponentialHistogram can represent the collected buckets. All populations must
+// be whole and their sum at most the count. The sum can be less, because NaN observations are in no bucket.
 func (t *translator) fitsExponential(h *exposition.HistogramValue) bool {
 	n := &t.batch.Natives[h.Native]
 	count, ok := wholeCount(h.Count, h.CountFloat)
@@ -181,7 +180,7 @@ func (t *translator) fitsExponential(h *exposition.HistogramValue) bool {
 	return sum <= count || isStale(h.Sum)
 }
 
-// openExponentials makes the metric for n native histograms.
+// openExponentials creates the metric for n native histograms.
 func (s *scope) openExponentials(d metricDescription, n int) pmetric.ExponentialHistogramDataPointSlice {
 	h := s.metric(d).SetEmptyExponentialHistogram()
 	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
@@ -189,14 +188,13 @@ func (s *scope) openExponentials(d metricDescription, n int) pmetric.Exponential
 	return h.DataPoints()
 }
 
-// buildExponential fills in a point of a native histogram, whose buckets are in t.positive and t.negative. A stale marker
-// has no counts.
+// buildExponential writes a point of a native histogram from t.positive and t.negative. A stale marker has no counts.
 func (t *translator) buildExponential(s *exposition.Series, dp pmetric.ExponentialHistogramDataPoint) {
 	begin(t, s, dp)
-	dp.SetStartTimestamp(started(s))
-	h := &t.batch.Histograms[s.Complex]
+	dp.SetStartTimestamp(startTime(s))
+	h := &t.batch.Histograms[s.ValueIndex]
 	n := &t.batch.Natives[h.Native]
-	t.collectBuckets(h) // For their exemplars.
+	t.collectBuckets(h) // for their exemplars
 	t.putExemplars(dp.Exemplars(), s.Exemplar, t.buckets)
 	dp.SetScale(n.Schema)
 	dp.SetZeroThreshold(n.ZeroThreshold)
@@ -214,8 +212,8 @@ func (t *translator) buildExponential(s *exposition.Series, dp pmetric.Exponenti
 	t.putSide(dp.Negative(), t.negative)
 }
 
-// putSide fills in the buckets of one side, empty ones in the gaps between them. An OTLP bucket is named by its lower
-// bound, one of Prometheus by its upper one: hence the difference of 1.
+// putSide writes one side's buckets, including the empty ones. The offset of 1 is because OTLP identifies a bucket by its
+// lower bound and Prometheus by its upper bound.
 func (t *translator) putSide(to pmetric.ExponentialHistogramDataPointBuckets, side []nativeBucket) {
 	if len(side) == 0 {
 		return

@@ -14,25 +14,25 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// A histogram or summary that OTLP cannot hold is flattened: it becomes the series that a Pushgateway would show, as gauges
-// named after the family with a suffix, so that nothing of it is lost or changed.
+// A histogram or summary that OTLP cannot represent is flattened into the series that a Pushgateway exposes: gauges named
+// by family and suffix. No value is lost or changed.
 
-// flatBucket is a cumulative bucket as a Pushgateway would show it, or a quantile with its value.
+// flatBucket is a cumulative bucket as a Pushgateway exposes it, or a quantile and its value.
 type flatBucket struct{ bound, count float64 }
 
-// flatParts is what a flattened series has beside its buckets or quantiles.
+// flatParts are the other parts of a flattened series.
 type flatParts struct {
 	sum, count             float64
-	hasSum, hasCount, ends bool // ends with a stale marker
+	hasSum, hasCount, ends bool // ends: stale marker
 }
 
-// flatParts tells what a series of a histogram or summary has. What was not pushed is 0 if it is not absent.
+// flatParts returns the parts of a histogram or summary. A missing part is 0 unless the format says absent.
 func (t *translator) flatParts(f *exposition.Family, s *exposition.Series) (p flatParts) {
 	if f.Type == exposition.Summary {
-		v := &t.batch.Summaries[s.Complex]
+		v := &t.batch.Summaries[s.ValueIndex]
 		p = flatParts{v.Sum, float64(v.Count), v.HasSum, v.HasCount, isStale(v.Sum)}
 	} else {
-		h := &t.batch.Histograms[s.Complex]
+		h := &t.batch.Histograms[s.ValueIndex]
 		p = flatParts{h.Sum, floatCount(h.Count, h.CountFloat), h.HasSum, h.HasCount, isStale(h.Sum)}
 	}
 	p.hasSum = p.hasSum || !t.batch.OnlyPushed
@@ -40,12 +40,12 @@ func (t *translator) flatParts(f *exposition.Family, s *exposition.Series) (p fl
 	return p
 }
 
-// flatClassic collects the buckets in t.flat, in the order pushed and with their counts as pushed. A Pushgateway shows a
-// bucket for +Inf in any case, with the count.
+// flatClassic collects the buckets into t.flat in the pushed order. A Pushgateway always exposes a +Inf bucket with the
+// count.
 func (t *translator) flatClassic(h *exposition.HistogramValue) {
 	t.flat = t.flat[:0]
 	infinite := false
-	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+	for i := h.FirstBucket; i != exposition.NoIndex; i = t.batch.Buckets[i].Next {
 		b := &t.batch.Buckets[i]
 		t.flat = append(t.flat, flatBucket{b.UpperBound, floatCount(b.Count, b.CountFloat)})
 		infinite = infinite || math.IsInf(b.UpperBound, 1)
@@ -55,7 +55,7 @@ func (t *translator) flatClassic(h *exposition.HistogramValue) {
 	}
 }
 
-// flatNative turns the collected native buckets into classic ones at the same bounds, in t.flat.
+// flatNative converts the collected native buckets into classic ones in t.flat.
 func (t *translator) flatNative(h *exposition.HistogramValue) {
 	n := &t.batch.Natives[h.Native]
 	t.flat = t.flat[:0]
@@ -70,8 +70,8 @@ func (t *translator) flatNative(h *exposition.HistogramValue) {
 	t.flat = append(t.flat, flatBucket{math.Inf(1), floatCount(h.Count, h.CountFloat)})
 }
 
-// accumulate makes the populations in t.flat cumulative. Bounds that a float64 cannot tell apart become one bucket, and
-// those beyond it are left to that for +Inf.
+// accumulate makes the populations in t.flat cumulative. Bounds that are equal as float64 become one bucket; infinite
+// ones are left to the +Inf bucket.
 func (t *translator) accumulate() {
 	slices.SortStableFunc(t.flat, func(a, b flatBucket) int { return cmp.Compare(a.bound, b.bound) })
 	kept, sum := t.flat[:0], 0.0
@@ -82,13 +82,13 @@ func (t *translator) accumulate() {
 		case last >= 0 && kept[last].bound == b.bound:
 			kept[last].count = sum
 		default:
-			kept = append(kept, flatBucket{b.bound + 0, sum}) // Adding 0 makes 0 of -0.
+			kept = append(kept, flatBucket{b.bound + 0, sum}) // + 0 turns -0 into 0.
 		}
 	}
 	t.flat = kept
 }
 
-// nativeBound is the upper bound of the bucket with that index: 2^(index·2^-schema).
+// nativeBound returns the upper bound of a bucket: 2^(index·2^-schema).
 func nativeBound(index int, schema int32) float64 {
 	if schema <= 0 {
 		return math.Ldexp(1, index<<-schema)
@@ -97,16 +97,16 @@ func nativeBound(index int, schema int32) float64 {
 	return math.Ldexp(math.Exp2(float64(part)/float64(int(1)<<schema)), index>>schema)
 }
 
-// flatSummary collects the quantiles in t.flat.
+// flatSummary collects the quantiles into t.flat.
 func (t *translator) flatSummary(v *exposition.SummaryValue) {
 	t.flat = t.flat[:0]
-	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+	for i := v.FirstQuantile; i != exposition.NoIndex; i = t.batch.Quantiles[i].Next {
 		q := &t.batch.Quantiles[i]
 		t.flat = append(t.flat, flatBucket{quantileOf(q), q.Value})
 	}
 }
 
-// flatKinds are the kinds of points that the current series is flattened to, whose buckets or quantiles are in t.flat.
+// flatKinds returns the kinds of points for the flattened series in t.flat.
 func (t *translator) flatKinds(p flatParts) []kind {
 	t.kinds = t.kinds[:0]
 	if len(t.flat) > 0 {
@@ -121,7 +121,7 @@ func (t *translator) flatKinds(p flatParts) []kind {
 	return t.kinds
 }
 
-// flatSuffix is what follows the name of the family in that of the metric for points of the kind.
+// flatSuffix returns the metric name's suffix for a kind of point.
 func flatSuffix(f *exposition.Family, k kind) string {
 	switch {
 	case k == flatSum:
@@ -135,16 +135,14 @@ func flatSuffix(f *exposition.Family, k kind) string {
 	}
 }
 
-// openFlat makes a metric for n series of flattened histograms or summaries. For Prometheus their type is unknown, as that of
-// any series whose family is not described.
+// openFlat creates a metric for n flattened series. Its Prometheus type is unknown, as for any series without metadata.
 func (s *scope) openFlat(d metricDescription, suffix string, n int) pmetric.NumberDataPointSlice {
 	points := s.metric(metricDescription{name: d.name + suffix, help: d.help}).SetEmptyGauge().DataPoints()
 	points.EnsureCapacity(n)
 	return points
 }
 
-// buildFlattened makes the series of a flattened histogram or summary, whose buckets or quantiles are in t.flat. All of them end
-// with its sum.
+// buildFlattened writes the series of a flattened histogram or summary from t.flat. A stale sum ends all of them.
 func (t *translator) buildFlattened(f *exposition.Family, s *exposition.Series) {
 	p := t.flatParts(f, s)
 	for _, k := range t.flatKinds(p) {
@@ -157,13 +155,13 @@ func (t *translator) buildFlattened(f *exposition.Family, s *exposition.Series) 
 		default:
 			label := boundaryLabel(f)
 			for _, b := range t.flat {
-				t.buildFlat(s, scope.flattened.AppendEmpty(), p, b.count, exposition.Label{Name: label, Value: spell(b.bound)})
+				t.buildFlat(s, scope.flattened.AppendEmpty(), p, b.count, exposition.Label{Name: label, Value: formatFloat(b.bound)})
 			}
 		}
 	}
 }
 
-// buildFlat fills in a point of one of the series.
+// buildFlat writes a point of one of the series.
 func (t *translator) buildFlat(s *exposition.Series, dp pmetric.NumberDataPoint, p flatParts, v float64, further ...exposition.Label) {
 	if p.ends {
 		v = p.sum
@@ -180,5 +178,5 @@ func boundaryLabel(f *exposition.Family) string {
 	return boundLabel
 }
 
-// spell writes a number as the text format does, which is how a Pushgateway shows le and quantile.
-func spell(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+// formatFloat formats a number as the text format does, which a Pushgateway uses for le and quantile.
+func formatFloat(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }

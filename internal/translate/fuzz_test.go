@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// FuzzTranslate holds every accepted push to what must be true of pdata made from it.
+// FuzzTranslate checks invariants of the pdata of every accepted push.
 func FuzzTranslate(f *testing.F) {
 	f.Add("job/j/instance/i/zone/z", []byte("a{x=\"1\",zone=\"b\"} 1\na{x=\"2\"} 2\n"))
 	f.Add("job/j", []byte("a{x=\"\"} 1\na 2\nb{job=\"1\",instance=\"2\"} 3\n"))
@@ -46,8 +46,8 @@ func FuzzTranslate(f *testing.F) {
 	})
 }
 
-// FuzzParts holds a push in protobuf, under each setting for histograms, to the same series whether it is forwarded at once or held
-// before.
+// FuzzParts verifies for each setting that a protobuf push has the same series whether forwarded directly or stored
+// first.
 func FuzzParts(f *testing.F) {
 	for _, c := range partsCases {
 		f.Add(delimited(f, c.body))

@@ -21,13 +21,12 @@ import (
 // update rewrites the expectations: go test ./internal/translate -run Golden -update. Review the difference.
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// inputs are the names of the inputs in the directories of testdata. Protobuf is written as prototext, a blank line
-// between the families.
+// inputs are the names of inputs in testdata. Protobuf is prototext with a blank line between families.
 var inputs = map[string]exposition.Format{
 	"input.prom": exposition.Text, "input.om": exposition.OpenMetrics, "input.pb.txt": exposition.Protobuf,
 }
 
-// expectations are the names of the expected pdata, with the setting for histograms of both parts.
+// expectations are the names of the expected pdata, by the setting for histograms with both parts.
 var expectations = map[string]translate.Histograms{
 	"expected.yaml": translate.ClassicHistograms, "expected_native.yaml": translate.NativeHistograms, "expected_both.yaml": translate.BothHistograms,
 }
@@ -50,7 +49,7 @@ func TestGolden(t *testing.T) {
 			}
 			want, err := golden.ReadMetrics(expected)
 			require.NoError(t, err)
-			// What is written has been sorted; the order is tested in TestSeries.
+			// The files are sorted; TestSeries tests the order.
 			require.NoError(t, pmetrictest.CompareMetrics(want, push.Metrics, pmetrictest.IgnoreScopeMetricsOrder(),
 				pmetrictest.IgnoreMetricsOrder(), pmetrictest.IgnoreMetricDataPointsOrder()))
 		})

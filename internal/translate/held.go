@@ -12,26 +12,26 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// Family is what a group replaces or keeps as one: a metric family of the push that has series. Its metrics are those of its
-// name, or those of the series into which its histograms were flattened.
+// Family is a metric family of the push that a group replaces or keeps as a unit. Its metrics have its name or, if
+// flattened, the names of its series.
 type Family struct {
 	Name string
 	Type exposition.Type
 
-	id    int // the translator's number of the family
+	id    int // the translator's family number
 	parts []part
 }
 
-// part is a run of metrics of one scope.
+// part is a range of metrics in one scope.
 type part struct{ scope, first, end int }
 
-// keepApart notes which metrics have been made for a family.
-func (p *Push) keepApart(f *exposition.Family, id int, made part) {
+// recordFamily records the metrics that were created for a family.
+func (p *Push) recordFamily(f *exposition.Family, id int, made part) {
 	last := len(p.Families) - 1
 	if last < 0 || p.Families[last].id != id {
 		name := p.Metrics.ResourceMetrics().At(0).ScopeMetrics().At(made.scope).Metrics().At(made.first).Name()
 		if len(name) > len(f.Name) {
-			name = name[:len(f.Name)] // The first of the metrics of a flattened histogram or summary.
+			name = name[:len(f.Name)] // the first metric of a flattened family
 		}
 		p.Families = append(p.Families, Family{Name: name, Type: f.Type, id: id})
 		last++
@@ -39,9 +39,9 @@ func (p *Push) keepApart(f *exposition.Family, id int, made part) {
 	p.Families[last].parts = append(p.Families[last].parts, made)
 }
 
-// With calls use with the metrics of the family alone, in their resource and scopes. They are moved there and back, so that
-// nothing is copied, and nothing of them may be kept.
-func (p *Push) With(f Family, use func(pmetric.Metrics)) {
+// WithFamily calls use with the family's metrics in their resource and scopes. The metrics are moved, not copied, so use
+// must not keep them.
+func (p *Push) WithFamily(f Family, use func(pmetric.Metrics)) {
 	from := p.Metrics.ResourceMetrics().At(0)
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
@@ -64,13 +64,13 @@ func (p *Push) With(f Family, use func(pmetric.Metrics)) {
 	}
 }
 
-// PushTimes makes push_time_seconds and push_failure_time_seconds of a group, whose values are 0 for what has never
-// happened. The points have no time until Stamp.
+// PushTimes creates push_time_seconds and push_failure_time_seconds of a group. A zero time gives 0. The points have no
+// timestamp until Stamp.
 func PushTimes(k groupingkey.Key, o Options, pushed, failed time.Time) pmetric.Metrics {
 	t := acquire()
 	defer t.release()
 	t.options, t.push = Options{ScopeName: o.ScopeName, ScopeVersion: o.ScopeVersion}, &Push{Metrics: pmetric.NewMetrics()}
-	_ = t.useKey(k) // It fails for limits only, of which there are none here.
+	_ = t.useKey(k) // fails only for limits, and there are none
 	s := &t.scopes[0]
 	t.enter(s)
 	for _, m := range [...]struct {
@@ -87,7 +87,7 @@ func PushTimes(k groupingkey.Key, o Options, pushed, failed time.Time) pmetric.M
 	return t.push.Metrics
 }
 
-// seconds is a time as the push times have it.
+// seconds returns a time as float seconds.
 func seconds(at time.Time) float64 {
 	if at.IsZero() {
 		return 0

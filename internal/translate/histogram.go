@@ -13,11 +13,11 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// shapeHistogram finds the points that hold a histogram. OTLP has no gauge histograms.
+// shapeHistogram chooses the points for a histogram. OTLP has no gauge histograms.
 func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) (pointKinds, error) {
-	h := &t.batch.Histograms[s.Complex]
+	h := &t.batch.Histograms[s.ValueIndex]
 	if t.isNative(h) {
-		if h.FirstBucket == exposition.None {
+		if h.FirstBucket == exposition.NoIndex {
 			return t.shapeNative(f, s, h)
 		}
 		return t.shapeParts(f, s, h)
@@ -28,7 +28,7 @@ func (t *translator) shapeHistogram(f *exposition.Family, s *exposition.Series) 
 	return t.shapeClassic(f, h), nil
 }
 
-// shapeClassic finds the kind of point that holds the classic buckets in t.buckets.
+// shapeClassic chooses the point for the classic buckets in t.buckets.
 func (t *translator) shapeClassic(f *exposition.Family, h *exposition.HistogramValue) pointKinds {
 	if f.Type == exposition.Histogram && (h.HasCount || !t.batch.OnlyPushed) && t.fitsClassic(h) {
 		return pointKinds{kind: classic}
@@ -37,8 +37,7 @@ func (t *translator) shapeClassic(f *exposition.Family, h *exposition.HistogramV
 	return pointKinds{kind: flattened}
 }
 
-// sortBuckets collects the histogram's classic buckets in t.buckets, sorted by bound, and refuses a bound that is there
-// twice, since these are one series.
+// sortBuckets collects the classic buckets into t.buckets, sorted by bound, and refuses duplicate bounds.
 func (t *translator) sortBuckets(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) error {
 	t.collectBuckets(h)
 	if t.rising {
@@ -52,11 +51,11 @@ func (t *translator) sortBuckets(f *exposition.Family, s *exposition.Series, h *
 	return nil
 }
 
-// collectBuckets collects the histogram's classic buckets in t.buckets, sorted by bound. They mostly are already.
+// collectBuckets collects the classic buckets into t.buckets, sorted by bound. Most are sorted already.
 func (t *translator) collectBuckets(h *exposition.HistogramValue) {
 	t.buckets, t.rising = t.buckets[:0], true
 	last := math.Inf(-1)
-	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+	for i := h.FirstBucket; i != exposition.NoIndex; i = t.batch.Buckets[i].Next {
 		b := &t.batch.Buckets[i]
 		t.rising = t.rising && last < b.UpperBound
 		last = b.UpperBound
@@ -67,8 +66,8 @@ func (t *translator) collectBuckets(h *exposition.HistogramValue) {
 	}
 }
 
-// compareBounds orders bounds (and quantiles) such that those are equal which are spelled alike as a label: -0 and 0 are
-// not, all NaNs are.
+// compareBounds orders bounds and quantiles. Bounds are equal if their label values are: -0 and 0 differ, all NaNs are
+// equal.
 func compareBounds(a, b float64) int {
 	if c := cmp.Compare(a, b); c != 0 || a != 0 {
 		return c
@@ -76,17 +75,17 @@ func compareBounds(a, b float64) int {
 	return cmp.Compare(math.Copysign(1, a), math.Copysign(1, b))
 }
 
-// fitsClassic tells whether an OTLP Histogram can hold the histogram whose buckets are in t.buckets: all counts must be
-// whole numbers that do not fall, and the bounds must increase strictly. A stale marker has no counts.
+// fitsClassic reports whether an OTLP Histogram can represent t.buckets: whole, non-decreasing counts and strictly
+// increasing bounds. A stale marker has no counts.
 func (t *translator) fitsClassic(h *exposition.HistogramValue) bool {
-	if !t.rising && !rise(finite(t.buckets)) {
+	if !t.rising && !increasing(finite(t.buckets)) {
 		return false
 	}
 	return isStale(h.Sum) || t.countsAddUp(h)
 }
 
-// rise tells whether the bounds of sorted buckets increase strictly.
-func rise(sorted []exposition.Bucket) bool {
+// increasing reports whether the bounds of sorted buckets increase strictly.
+func increasing(sorted []exposition.Bucket) bool {
 	for i := range sorted {
 		if b := sorted[i].UpperBound; math.IsNaN(b) || i > 0 && sorted[i-1].UpperBound == b {
 			return false
@@ -95,8 +94,8 @@ func rise(sorted []exposition.Bucket) bool {
 	return true
 }
 
-// countsAddUp tells whether the cumulative counts in t.buckets rise to the histogram's count. Without a count, which then
-// is 0, there can be nothing in the buckets.
+// countsAddUp reports whether the cumulative counts do not decrease up to the histogram's count. A missing count is 0,
+// and then all buckets must be empty.
 func (t *translator) countsAddUp(h *exposition.HistogramValue) bool {
 	count, ok := wholeCount(h.Count, h.CountFloat)
 	if !ok {
@@ -114,7 +113,7 @@ func (t *translator) countsAddUp(h *exposition.HistogramValue) bool {
 	return last <= count
 }
 
-// finite cuts off the bucket for +Inf, which comes last if it was pushed.
+// finite removes the +Inf bucket, which is last if it was pushed.
 func finite(sorted []exposition.Bucket) []exposition.Bucket {
 	if last := len(sorted) - 1; last >= 0 && math.IsInf(sorted[last].UpperBound, 1) {
 		return sorted[:last]
@@ -122,8 +121,7 @@ func finite(sorted []exposition.Bucket) []exposition.Bucket {
 	return sorted
 }
 
-// wholeCount is a count as an integer, and whether it is one. The float overrides the integer unless it is 0, as in the
-// protobuf format.
+// wholeCount returns a count as an integer, if it is one. A float other than 0 overrides the integer, as in protobuf.
 func wholeCount(count uint64, float float64) (uint64, bool) {
 	switch {
 	case float == 0:
@@ -135,7 +133,7 @@ func wholeCount(count uint64, float float64) (uint64, bool) {
 	}
 }
 
-// floatCount is a count as a number of whatever kind.
+// floatCount returns a count as a float.
 func floatCount(count uint64, float float64) float64 {
 	if float != 0 {
 		return float
@@ -143,7 +141,7 @@ func floatCount(count uint64, float float64) float64 {
 	return float64(count)
 }
 
-// openHistograms makes the metric for n histograms.
+// openHistograms creates the metric for n histograms.
 func (s *scope) openHistograms(d metricDescription, n int) pmetric.HistogramDataPointSlice {
 	h := s.metric(d).SetEmptyHistogram()
 	h.SetAggregationTemporality(pmetric.AggregationTemporalityCumulative)
@@ -151,15 +149,15 @@ func (s *scope) openHistograms(d metricDescription, n int) pmetric.HistogramData
 	return h.DataPoints()
 }
 
-// buildHistogram fills in a point of a classic histogram, whose buckets are in t.buckets. A sum that was not pushed is 0,
-// as a Pushgateway shows it, if it is not absent.
+// buildHistogram writes a point of a classic histogram from t.buckets. A missing sum is 0, as in a Pushgateway, unless
+// the format says absent.
 //
-// A stale marker keeps its bounds, so that the series of all buckets end; it gets a sum, because the remote write exporter
-// ends the series of the sum only if there is one.
+// A stale marker keeps its bounds, so that all bucket series end. It gets a sum, because the remote-write exporter ends
+// the sum series only if a sum is set.
 func (t *translator) buildHistogram(s *exposition.Series, dp pmetric.HistogramDataPoint) {
 	begin(t, s, dp)
-	dp.SetStartTimestamp(started(s))
-	h := &t.batch.Histograms[s.Complex]
+	dp.SetStartTimestamp(startTime(s))
+	h := &t.batch.Histograms[s.ValueIndex]
 	t.putExemplars(dp.Exemplars(), s.Exemplar, t.buckets)
 	if isStale(h.Sum) {
 		dp.SetFlags(noRecordedValue)
@@ -175,7 +173,7 @@ func (t *translator) buildHistogram(s *exposition.Series, dp pmetric.HistogramDa
 	t.putBuckets(dp, count, false)
 }
 
-// putBuckets turns cumulative counts into the counts of each bucket.
+// putBuckets converts cumulative counts to counts per bucket.
 func (t *translator) putBuckets(dp pmetric.HistogramDataPoint, count uint64, stale bool) {
 	buckets := finite(t.buckets)
 	n := len(buckets)

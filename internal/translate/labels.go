@@ -13,31 +13,30 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// column is what is known of the labels at one position. Series of a family mostly have the same label names in the same
-// order, and many values repeat from one series to the next, so that nothing is left to do for most labels but to compare
-// them with their column.
+// labelColumn caches the label at one position. Series of a family mostly have the same label names in order, and many
+// values repeat. Then a label only has to be compared with its column.
 //
-// Its strings are copies: those of the batch are views into a body that will be overwritten.
-type column struct {
+// The strings are copies that outlive the body.
+type labelColumn struct {
 	name, value string
 	class       class
 	nameHash    uint64
-	hash        uint64 // of name and value together
+	hash        uint64 // of name and value
 }
 
-// class tells what becomes of a label by its name.
+// class says how a label is handled, by its name.
 type class uint8
 
 const (
-	attribute  class = iota // becomes an attribute of the point
-	overridden              // the grouping key sets it
+	attribute  class = iota // becomes a point attribute
+	overridden              // set by the grouping key
 	scoped                  // belongs to the scope
-	bound                   // an attribute, but no histogram may have it
-	quantile                // an attribute, but no summary may have it
-	invalid                 // no label may have that name
+	bound                   // an attribute, forbidden on histograms
+	quantile                // an attribute, forbidden on summaries
+	invalid                 // not a valid name
 )
 
-// The labels that are structure: the bucket of a histogram and the quantile of a summary.
+// The structural labels of buckets and quantiles.
 const (
 	boundLabel    = "le"
 	quantileLabel = "quantile"
@@ -45,8 +44,8 @@ const (
 
 const scopePrefix = "otel_scope_"
 
-// classify follows client_golang's checkLabelName for what is invalid, and the compatibility specification, section
-// "Instrumentation Scope", for what belongs to the scope.
+// classify follows client_golang's checkLabelName for invalid names and the compatibility specification, section
+// "Instrumentation Scope", for scope labels.
 func (t *translator) classify(name string) class {
 	switch {
 	case t.grouping.overrides(name):
@@ -64,7 +63,7 @@ func (t *translator) classify(name string) class {
 	}
 }
 
-// isName tells whether a label may have the name, and notes one that is not legacy.
+// isName reports whether a label may have the name, and records names that are not legacy.
 func (t *translator) isName(name string) bool {
 	if isLegacyName(name, false) {
 		return true
@@ -77,12 +76,12 @@ func isScopeLabel(name string) bool {
 	return len(name) > len(scopePrefix) && strings.HasPrefix(name, scopePrefix)
 }
 
-// merge checks the labels of a series, notes in t.carried which ones its point will carry beside the grouping labels, and
-// finds its scope. Labels with an empty value are left out, because for Prometheus they do not exist.
+// merge checks the labels of a series, collects those for its point in t.carried and finds its scope. Empty labels are
+// dropped: Prometheus treats them as absent.
 func (t *translator) merge(f *exposition.Family, s *exposition.Series, series int32) error {
 	labels := t.batch.Labels[s.Labels.Start:s.Labels.End]
 	if len(labels) > len(t.columns) {
-		t.columns = append(t.columns, make([]column, len(labels)-len(t.columns))...)
+		t.columns = append(t.columns, make([]labelColumn, len(labels)-len(t.columns))...)
 	}
 	t.hash, t.carried, t.scopeLabels = 0, t.carried[:0], t.scopeLabels[:0]
 	known := s.SameNames && series == t.merged+1
@@ -133,29 +132,29 @@ func (t *translator) merge(f *exposition.Family, s *exposition.Series, series in
 	return nil
 }
 
-// rename gives a column another name. It then has no value.
-func (t *translator) rename(c *column, name string) {
-	name = t.copies.of(name)
-	*c = column{name: name, class: t.classify(name), nameHash: hashString(secrets[0], name)}
+// rename sets a column's name and clears its value.
+func (t *translator) rename(c *labelColumn, name string) {
+	name = t.arena.clone(name)
+	*c = labelColumn{name: name, class: t.classify(name), nameHash: hashString(secrets[0], name)}
 }
 
-// revalue gives a column another value. Only now is there something to check: the value it had was found good before.
-func (t *translator) revalue(f *exposition.Family, s *exposition.Series, c *column, value string) error {
+// revalue sets a column's value and checks it. A cached value needs no check.
+func (t *translator) revalue(f *exposition.Family, s *exposition.Series, c *labelColumn, value string) error {
 	if !t.batch.ValidValues && !isASCII(value) && !utf8.ValidString(value) {
 		return t.refuse(f, s, "has a label named %s whose value is not utf8: %s", quote(c.name), quote(value))
 	}
 	if limit := t.options.Limits.LabelValueLength; limit > 0 && len(value) > limit {
 		return valueTooLong(limit, len(value), t.describe(f, s), c.name)
 	}
-	c.value, c.hash = t.copies.of(value), hashString(c.nameHash, value)
+	c.value, c.hash = t.arena.clone(value), hashString(c.nameHash, value)
 	return nil
 }
 
-// checkClass refuses names that no label of the series may have.
-func (t *translator) checkClass(f *exposition.Family, s *exposition.Series, c *column) error {
+// checkClass refuses names that the series must not have.
+func (t *translator) checkClass(f *exposition.Family, s *exposition.Series, c *labelColumn) error {
 	switch {
 	case c.class == invalid:
-		return t.refuse(f, s, "has a label with an invalid name: %s", cut(c.name))
+		return t.refuse(f, s, "has a label with an invalid name: %s", truncate(c.name))
 	case c.class == bound && (f.Type == exposition.Histogram || f.Type == exposition.GaugeHistogram),
 		c.class == quantile && f.Type == exposition.Summary:
 		return t.refuse(f, s, "must not have an explicit %q label", c.name)
@@ -164,8 +163,8 @@ func (t *translator) checkClass(f *exposition.Family, s *exposition.Series, c *c
 	}
 }
 
-// checkDistinct refuses a series that has a label twice, even if one of them is to be overridden or empty. It sorts, so
-// that its cost stays bounded however many labels there are.
+// checkDistinct refuses a series with a repeated label, even an overridden or empty one. It sorts, so that many labels
+// cost n log n.
 func (t *translator) checkDistinct(f *exposition.Family, s *exposition.Series, labels int) error {
 	t.names = empty(t.names)
 	for i := range t.columns[:labels] {
@@ -174,14 +173,14 @@ func (t *translator) checkDistinct(f *exposition.Family, s *exposition.Series, l
 	slices.Sort(t.names)
 	for i, name := range t.names[1:] {
 		if name == t.names[i] {
-			return t.refuse(f, s, "has two or more labels with the same name: %s", cut(name))
+			return t.refuse(f, s, "has two or more labels with the same name: %s", truncate(name))
 		}
 	}
 	t.distinct = labels
 	return nil
 }
 
-// putAttributes gives a point its grouping labels, the labels of the current series and further ones.
+// putAttributes sets a point's attributes: grouping labels, the series' labels and further ones.
 func (t *translator) putAttributes(to pcommon.Map, further []exposition.Label) {
 	n := len(t.grouping.labels) + len(t.carried) + len(further)
 	if n == 0 {
@@ -197,8 +196,8 @@ func (t *translator) putAttributes(to pcommon.Map, further []exposition.Label) {
 	t.attributes.UnsafeIntoMap(to)
 }
 
-// putLabels fills an empty map with labels whose names differ. pcommon.Map's own functions would look for each name among
-// all others again, which takes a tenth of a push's time, and a time that grows with the square of the labels.
+// putLabels fills an empty map with distinct labels. pcommon.Map's own functions would search all names again for each
+// label: a tenth of a push's time, and quadratic in the labels.
 func (t *translator) putLabels(to pcommon.Map, labels []exposition.Label) {
 	if len(labels) == 0 {
 		return

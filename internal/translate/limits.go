@@ -10,11 +10,11 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// survey lists the families to translate and counts their series. It refuses what is wrong with the push as a whole.
+// survey lists the families to translate, counts their series and refuses faults of the whole push.
 func (t *translator) survey() error {
 	for i := range t.batch.Families {
 		f := &t.batch.Families[i]
-		if f.First == exposition.None {
+		if f.First == exposition.NoIndex {
 			if f.Named && t.options.Held {
 				t.push.Emptied = append(t.push.Emptied, strings.Clone(f.Name))
 			}
@@ -25,7 +25,7 @@ func (t *translator) survey() error {
 			return inconsistent("pushed metrics must not have timestamps")
 		}
 		if t.setsItself(f.Name) {
-			continue // A Pushgateway overwrites it too.
+			continue // as in a Pushgateway
 		}
 		t.push.Series += series
 		t.families = append(t.families, family{f, points, series})
@@ -41,15 +41,14 @@ func (t *translator) checkSeriesCount() error {
 	return nil
 }
 
-// setsItself tells whether the receiver sets the metric of that name, whatever the body says.
+// setsItself reports whether the receiver sets the metric of that name.
 func (t *translator) setsItself(name string) bool {
 	return t.options.PushTime && (name == PushTimeName || t.options.Held && name == PushFailureTimeName)
 }
 
-// measure counts the elements of a family and its series as Prometheus counts them, and tells whether any has an explicit
-// timestamp.
+// measure counts a family's elements and its series in Prometheus, and reports explicit timestamps.
 func (t *translator) measure(f *exposition.Family) (points, series int, stamped bool) {
-	for i := f.First; i != exposition.None; {
+	for i := f.First; i != exposition.NoIndex; {
 		s := &t.batch.Series[i]
 		points++
 		series += t.seriesOf(f, s)
@@ -59,17 +58,17 @@ func (t *translator) measure(f *exposition.Family) (points, series int, stamped 
 	return points, series, stamped
 }
 
-// seriesOf is the number of series that Prometheus makes of one element of a family.
+// seriesOf returns the number of series in Prometheus for one element of a family.
 func (t *translator) seriesOf(f *exposition.Family, s *exposition.Series) int {
 	switch {
-	case s.Complex == exposition.None:
+	case s.ValueIndex == exposition.NoIndex:
 		return 1
 	case f.Type == exposition.Summary:
-		return t.countQuantiles(&t.batch.Summaries[s.Complex]) + t.countParts(f, s)
-	case t.isNative(&t.batch.Histograms[s.Complex]):
-		return t.seriesOfNative(&t.batch.Histograms[s.Complex])
+		return t.countQuantiles(&t.batch.Summaries[s.ValueIndex]) + t.countParts(f, s)
+	case t.isNative(&t.batch.Histograms[s.ValueIndex]):
+		return t.seriesOfNative(&t.batch.Histograms[s.ValueIndex])
 	default:
-		return t.countBuckets(&t.batch.Histograms[s.Complex]) + t.countParts(f, s)
+		return t.countBuckets(&t.batch.Histograms[s.ValueIndex]) + t.countParts(f, s)
 	}
 }
 
@@ -85,17 +84,17 @@ func (t *translator) countParts(f *exposition.Family, s *exposition.Series) (n i
 	return n
 }
 
-// countBuckets counts classic buckets. There is one for +Inf, pushed or not, where there is a count.
+// countBuckets counts classic buckets. With a count there is always a +Inf bucket.
 func (t *translator) countBuckets(h *exposition.HistogramValue) int {
 	if t.batch.OnlyPushed && !h.HasCount {
 		n := 0
-		for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+		for i := h.FirstBucket; i != exposition.NoIndex; i = t.batch.Buckets[i].Next {
 			n++
 		}
 		return n
 	}
 	n, infinite := 0, 0
-	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+	for i := h.FirstBucket; i != exposition.NoIndex; i = t.batch.Buckets[i].Next {
 		n++
 		if math.IsInf(t.batch.Buckets[i].UpperBound, 1) {
 			infinite = 1
@@ -104,7 +103,7 @@ func (t *translator) countBuckets(h *exposition.HistogramValue) int {
 	return n + 1 - infinite
 }
 
-// checkLabelCount refuses a series with too many labels, n of them its own.
+// checkLabelCount refuses a series with too many labels. n of them are its own.
 func (t *translator) checkLabelCount(f *exposition.Family, s *exposition.Series, n int) error {
 	if limit := t.options.Limits.LabelsPerSeries; limit > 0 && t.grouping.count+n > limit {
 		return tooManyLabels(limit, t.grouping.count+n, t.describe(f, s))

@@ -11,15 +11,14 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// staleNaN are the bits of the NaN by which Prometheus marks the end of a series (model/value in Prometheus). All other
-// NaNs are values.
+// staleNaN is the bit pattern of Prometheus' stale marker (model/value). All other NaNs are values.
 const staleNaN uint64 = 0x7ff0000000000002
 
 func isStale(v float64) bool { return math.Float64bits(v) == staleNaN }
 
 var noRecordedValue = pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)
 
-// openNumbers makes the metric for n points of a family whose series are single numbers.
+// openNumbers creates the metric for n points of a family of single numbers.
 func (s *scope) openNumbers(d metricDescription, n int) pmetric.NumberDataPointSlice {
 	m := s.metric(d)
 	var points pmetric.NumberDataPointSlice
@@ -42,18 +41,18 @@ func cumulativeSum(m pmetric.Metric, monotonic bool) pmetric.NumberDataPointSlic
 	return sum.DataPoints()
 }
 
-// buildNumber fills in a point of a counter, gauge, untyped, info or stateset family. The points of gauges have neither
-// start nor exemplars.
+// buildNumber writes a point of a counter, gauge, untyped, info or stateset family. Gauge points have no start time and
+// no exemplars.
 func (t *translator) buildNumber(f *exposition.Family, s *exposition.Series, dp pmetric.NumberDataPoint) {
 	begin(t, s, dp)
 	setNumber(dp, s.Value)
 	if f.Type != exposition.Gauge && f.Type != exposition.Untyped {
-		dp.SetStartTimestamp(started(s))
+		dp.SetStartTimestamp(startTime(s))
 		t.putExemplars(dp.Exemplars(), s.Exemplar, nil)
 	}
 }
 
-// setNumber sets the value, or says that the series has ended.
+// setNumber sets the value, or the no-recorded-value flag for a stale marker.
 func setNumber(dp pmetric.NumberDataPoint, v float64) {
 	if isStale(v) {
 		dp.SetFlags(noRecordedValue)
@@ -62,8 +61,7 @@ func setNumber(dp pmetric.NumberDataPoint, v float64) {
 	dp.SetDoubleValue(v)
 }
 
-// A Pushgateway's metrics of the times of each group's last successful and last failed push, which it sets itself, whatever
-// is pushed.
+// A Pushgateway's metrics of a group's last successful and last failed push. Pushed metrics of these names are ignored.
 const (
 	PushTimeName        = "push_time_seconds"
 	PushTimeHelp        = "Last Unix time when changing this group in the Pushgateway succeeded."
@@ -71,7 +69,7 @@ const (
 	PushFailureTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
-// addPushTime adds the time of the push, whose value Stamp sets.
+// addPushTime adds push_time_seconds. Stamp sets its value.
 func (t *translator) addPushTime() {
 	s := &t.scopes[0]
 	t.enter(s)

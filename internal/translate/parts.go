@@ -13,11 +13,11 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// A histogram may be pushed with a classic and a native part, as client_java 1.x does by default. The setting selects what is
-// forwarded. A push that is held has both parts as points, and Forwarded selects from these.
+// A histogram can be pushed with a classic and a native part, as client_java 1.x does by default. The setting selects the
+// forwarded part. A held push has points for both parts, and Forwarded selects from them.
 
-// shapeParts finds the points that hold a histogram with classic and native buckets. Where OTLP cannot hold the native part, the
-// classic part stands for it.
+// shapeParts chooses the points for a histogram with both parts. If OTLP cannot represent the native part, the classic
+// part replaces it.
 func (t *translator) shapeParts(f *exposition.Family, s *exposition.Series, h *exposition.HistogramValue) (pointKinds, error) {
 	if err := t.sortBuckets(f, s, h); err != nil {
 		return pointKinds{}, err
@@ -46,11 +46,11 @@ func (t *translator) shapeParts(f *exposition.Family, s *exposition.Series, h *e
 	}
 }
 
-// seriesOfNative is the number of series that Prometheus makes of the part of a histogram that is forwarded, if OTLP holds it. If
-// both are, it is that of the classic part.
+// seriesOfNative returns the number of series in Prometheus for the forwarded part of a histogram, if OTLP can represent
+// it. For both parts it is the classic part's.
 func (t *translator) seriesOfNative(h *exposition.HistogramValue) int {
 	switch {
-	case h.FirstBucket == exposition.None || t.options.Histograms == NativeHistograms:
+	case h.FirstBucket == exposition.NoIndex || t.options.Histograms == NativeHistograms:
 		return 1
 	case t.options.Histograms == BothHistograms || t.hasFinite(h):
 		return t.countBuckets(h) + 2
@@ -59,9 +59,9 @@ func (t *translator) seriesOfNative(h *exposition.HistogramValue) int {
 	}
 }
 
-// hasFinite tells whether a histogram has a classic bucket below +Inf.
+// hasFinite reports whether a histogram has a classic bucket below +Inf.
 func (t *translator) hasFinite(h *exposition.HistogramValue) bool {
-	for i := h.FirstBucket; i != exposition.None; i = t.batch.Buckets[i].Next {
+	for i := h.FirstBucket; i != exposition.NoIndex; i = t.batch.Buckets[i].Next {
 		if !math.IsInf(t.batch.Buckets[i].UpperBound, 1) {
 			return true
 		}
@@ -69,8 +69,8 @@ func (t *translator) hasFinite(h *exposition.HistogramValue) bool {
 	return false
 }
 
-// recount corrects the number of series of a histogram once it is known whether OTLP holds its native part, and refuses the push if it
-// has too many now.
+// recount corrects a histogram's number of series once it is known whether OTLP can represent the native part. It refuses
+// a push that now has too many.
 func (t *translator) recount(f *exposition.Family, h *exposition.HistogramValue, series int) error {
 	more := series - t.seriesOfNative(h)
 	t.push.Series += more
@@ -80,14 +80,14 @@ func (t *translator) recount(f *exposition.Family, h *exposition.HistogramValue,
 	return t.checkSeriesCount()
 }
 
-// Forwarded is what the setting forwards of held metrics. Of a histogram with both parts it leaves one out, unless both are
-// forwarded; what has only one part stays. The metrics are not changed: if nothing is left out, they are returned as they are.
+// Forwarded returns the metrics that the setting forwards. It drops one part of histograms with both parts, unless both
+// are forwarded. md is not changed, and is returned itself if nothing is dropped.
 func (h Histograms) Forwarded(md pmetric.Metrics) pmetric.Metrics {
 	if h == BothHistograms {
 		return md
 	}
 	if !hasNatives(md) {
-		return md // So are most pushes.
+		return md // as in most pushes
 	}
 	found := findParts(md)
 	if !found.anyBoth() {
@@ -114,7 +114,7 @@ func hasNatives(md pmetric.Metrics) bool {
 	return false
 }
 
-// eachMetrics visits the metrics of each scope. A scope may be there several times, and has the same text each time. All are of one
+// eachMetrics visits the metrics of each scope. A scope can occur several times, with the same text. All are of one
 // resource.
 func eachMetrics(md pmetric.Metrics, visit func(scope string, metrics pmetric.MetricSlice)) {
 	for _, rm := range md.ResourceMetrics().All() {
@@ -128,7 +128,7 @@ func eachMetrics(md pmetric.Metrics, visit func(scope string, metrics pmetric.Me
 	}
 }
 
-// appendTexts ends each text with a byte that is in none, since it never occurs in UTF-8.
+// appendTexts terminates each text with a byte that never occurs in UTF-8.
 func appendTexts(to []byte, texts ...string) []byte {
 	for _, text := range texts {
 		to = append(append(to, text...), 0xff)
@@ -136,17 +136,17 @@ func appendTexts(to []byte, texts ...string) []byte {
 	return to
 }
 
-// foundParts are the parts of the histograms that have a native part.
+// foundParts are the parts of histograms with a native part.
 type foundParts struct {
 	families map[familyOfScope]bool
 	parts    map[histogramID]histogramParts
 	text     []byte
 }
 
-// familyOfScope is a family by its name and its scope.
+// familyOfScope identifies a family by scope and name.
 type familyOfScope struct{ scope, name string }
 
-// histogramID is a histogram by its family and its attributes.
+// histogramID identifies a histogram by family and attributes.
 type histogramID struct {
 	familyOfScope
 
@@ -155,7 +155,7 @@ type histogramID struct {
 
 type histogramParts struct{ native, classic, finite bool }
 
-// findParts finds the native parts first, and then the classic parts beside them.
+// findParts finds the native parts first, then the classic parts that belong to them.
 func findParts(md pmetric.Metrics) *foundParts {
 	p := &foundParts{families: map[familyOfScope]bool{}, parts: map[histogramID]histogramParts{}}
 	eachMetrics(md, func(scope string, metrics pmetric.MetricSlice) {
@@ -180,7 +180,7 @@ func (p *foundParts) addNatives(f familyOfScope, points pmetric.ExponentialHisto
 	}
 }
 
-// addClassics notes the histograms of a metric that have a native part too.
+// addClassics records a metric's histograms that also have a native part.
 func (p *foundParts) addClassics(scope string, m pmetric.Metric) {
 	f, ok := p.classicOf(scope, m)
 	if !ok {
@@ -205,10 +205,10 @@ func (p *foundParts) addClassics(scope string, m pmetric.Metric) {
 	}
 }
 
-// infinity is the bound of the last bucket as flattened histograms spell it.
-var infinity = spell(math.Inf(1))
+// infinity is the +Inf bound in flattened histograms.
+var infinity = formatFloat(math.Inf(1))
 
-// classicOf is the family with native histograms that a metric has classic parts of, be they flattened.
+// classicOf returns the family with native histograms whose classic parts, possibly flattened, are in the metric.
 func (p *foundParts) classicOf(scope string, m pmetric.Metric) (familyOfScope, bool) {
 	switch m.Type() {
 	case pmetric.MetricTypeHistogram:
@@ -225,7 +225,7 @@ func (p *foundParts) classicOf(scope string, m pmetric.Metric) (familyOfScope, b
 	return familyOfScope{}, false
 }
 
-// id identifies a histogram. Its points have the same attributes in the same order, those of flattened buckets a bound besides.
+// id identifies a histogram. Its points have the same attributes in order; flattened buckets have a bound in addition.
 func (p *foundParts) id(f familyOfScope, attributes pcommon.Map) histogramID {
 	p.text = p.text[:0]
 	for name, value := range attributes.All() {
@@ -245,7 +245,7 @@ func (p *foundParts) anyBoth() bool {
 	return false
 }
 
-// reduce removes the points that are not forwarded, and tells whether none is left.
+// reduce removes the points that are not forwarded and reports whether none is left.
 func (p *foundParts) reduce(h Histograms, scope string, m pmetric.Metric) (empty bool) {
 	if m.Type() == pmetric.MetricTypeExponentialHistogram {
 		f, points := familyOfScope{scope, m.Name()}, m.ExponentialHistogram().DataPoints()

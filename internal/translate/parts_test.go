@@ -17,7 +17,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// The parts of histograms as prototext.
+// Parts of histograms as prototext.
 const (
 	observed        = `sample_count: 3 sample_sum: 0.9 `
 	finiteBuckets   = `bucket { upper_bound: 0.1 cumulative_count: 1 } bucket { upper_bound: inf cumulative_count: 3 } `
@@ -34,7 +34,7 @@ const (
 	fractions       = `schema: 0 zero_count_float: 1.5 positive_span { offset: 1 length: 1 } positive_count: 1.5 `
 )
 
-// The series of these.
+// Their series.
 var (
 	classicSeries   = []string{`h_bucket{job="j",le="0.1"} 1`, `h_bucket{job="j",le="+Inf"} 3`, `h_sum{job="j"} 0.9`, `h_count{job="j"} 3`}
 	fallingSeries   = []string{`h_bucket{job="j",le="0.1"} 2`, `h_bucket{job="j",le="0.5"} 1`, `h_bucket{job="j",le="+Inf"} 3`, `h_sum{job="j"} 0.9`, `h_count{job="j"} 3`}
@@ -49,7 +49,7 @@ func histogram(fields string) string {
 
 var settings = []translate.Histograms{translate.ClassicHistograms, translate.NativeHistograms, translate.BothHistograms}
 
-// partsCases are histograms with the series that are forwarded of them under each setting.
+// partsCases are histograms and their forwarded series under each setting.
 var partsCases = map[string]struct {
 	body                  string
 	classic, native, both []string
@@ -84,7 +84,7 @@ var (
 	halfSeries       = []string{`h_bucket{job="j",le="0.1"} 0.5`, `h_bucket{job="j",le="+Inf"} 3`, `h_sum{job="j"} 0.9`, `h_count{job="j"} 3`}
 )
 
-// TestHistogramParts translates for a proxy, which makes what is forwarded, and for a group, of which Forwarded selects the same.
+// TestHistogramParts compares a proxy's translation with Forwarded of a held push.
 func TestHistogramParts(t *testing.T) {
 	t.Parallel()
 	for name, c := range partsCases {
@@ -95,7 +95,7 @@ func TestHistogramParts(t *testing.T) {
 				o.Histograms = settings[i]
 				push := translated(t, exposition.Protobuf, "job/j", c.body, o)
 				assert.ElementsMatch(t, want, seriesOf(push.Metrics))
-				if !slices.Equal(want, fractionsSeries) { // Native buckets are counted as one series.
+				if !slices.Equal(want, fractionsSeries) { // Native buckets count as one series.
 					assert.Equal(t, len(want), push.Series)
 				}
 
@@ -108,7 +108,7 @@ func TestHistogramParts(t *testing.T) {
 	}
 }
 
-// TestHeldParts shows that whatever is forwarded, a group has both parts, and that Forwarded leaves it its parts.
+// TestHeldParts verifies that a held push has both parts under each setting, and that Forwarded does not change it.
 func TestHeldParts(t *testing.T) {
 	t.Parallel()
 	for name, c := range partsCases {
@@ -129,7 +129,7 @@ func TestHeldParts(t *testing.T) {
 	}
 }
 
-// TestForwardedBySeries has a family whose histograms have other parts each, several scopes, and other families beside it.
+// TestForwardedBySeries has histograms with different parts in one family, several scopes and other families.
 func TestForwardedBySeries(t *testing.T) {
 	t.Parallel()
 	labeled := func(value, fields string) string {
@@ -172,13 +172,13 @@ name: "i_bucket_size" type: GAUGE metric { gauge { value: 1 } }`
 		assert.ElementsMatch(t, want, seriesOf(settings[i].Forwarded(push.Metrics)))
 		assert.Equal(t, len(want), push.Series)
 		require.Len(t, push.Families, 3)
-		push.With(push.Families[0], func(md pmetric.Metrics) {
+		push.WithFamily(push.Families[0], func(md pmetric.Metrics) {
 			assert.ElementsMatch(t, slices.DeleteFunc(slices.Clone(want), func(s string) bool { return s[0] == 'i' }), seriesOf(settings[i].Forwarded(md)))
 		})
 	}
 }
 
-// TestForwardedOfOnePart shows that a group without histograms of both parts is not copied.
+// TestForwardedOfOnePart verifies that a push without histograms of both parts is not copied.
 func TestForwardedOfOnePart(t *testing.T) {
 	t.Parallel()
 	o := defaults
@@ -191,7 +191,7 @@ func TestForwardedOfOnePart(t *testing.T) {
 	}
 }
 
-// TestExemplarsOfParts shows that no part lacks the exemplars of the histogram.
+// TestExemplarsOfParts verifies that each part has the histogram's exemplars.
 func TestExemplarsOfParts(t *testing.T) {
 	t.Parallel()
 	body := histogram(observed + `bucket { upper_bound: 0.1 cumulative_count: 1 exemplar { value: 0.05 } } ` + nativeBuckets +
@@ -248,7 +248,7 @@ func TestSeriesLimitOfParts(t *testing.T) {
 	}
 }
 
-// TestRefusedParts has native parts that no classic part stands for, and classic parts that contradict themselves.
+// TestRefusedParts has native parts without a classic replacement, and inconsistent classic parts.
 func TestRefusedParts(t *testing.T) {
 	t.Parallel()
 	twice := strings.Replace(finiteBuckets, "inf", "0.1", 1)

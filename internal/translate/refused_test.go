@@ -16,7 +16,7 @@ import (
 
 const prefix = "pushed metrics are invalid or inconsistent with existing metrics: "
 
-// refusal is the text with which a push is refused, without the prefix of an inconsistency.
+// refusal returns the error of a refused push, without the prefix of an inconsistency.
 func refusal(t *testing.T, format exposition.Format, path, body string, o translate.Options) string {
 	push, err := translate.Translate(decode(t, format, body), keyOf(t, path), o)
 	require.Error(t, err)
@@ -48,10 +48,10 @@ func TestRefusedText(t *testing.T) {
 		"same bucket at -0":              {"job/j", "# TYPE h histogram\nh_bucket{le=\"-0\"} 1\nh_bucket{le=\"0\"} 1\nh_bucket{le=\"-0\"} 1\n", `collected metric "h_bucket" {instance="",job="j",le="-0"} (line 2)` + before},
 		"same quantile":                  {"job/j", "# TYPE s summary\ns{quantile=\"0.5\"} 1\ns{quantile=\"0.9\"} 1\ns{quantile=\".5\"} 1\n", `collected metric "s" {instance="",job="j",quantile="0.5"} (line 2)` + before},
 		"quantiles of -0 and 0":          {"job/j", "# TYPE s summary\ns{quantile=\"-0\"} 1\ns{quantile=\"0\"} 1\n", `collected metric "s" {instance="",job="j",quantile="0"} (line 2)` + before},
-		"le in the key":                  {"job/j/le/1", "# TYPE h histogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the histogram "h" need for themselves`},
-		"empty le in the key":            {"job/j/le/", "# TYPE h histogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the histogram "h" need for themselves`},
-		"le in the key, gauge histogram": {"job/j/le/1", "# TYPE h gaugehistogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the gauge histogram "h" need for themselves`},
-		"quantile in the key":            {"job/j/quantile/1", "# TYPE s summary\ns_count 1\n", `the grouping key sets the label "quantile", which the series of the summary "s" need for themselves`},
+		"le in the key":                  {"job/j/le/1", "# TYPE h histogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the histogram "h" use themselves`},
+		"empty le in the key":            {"job/j/le/", "# TYPE h histogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the histogram "h" use themselves`},
+		"le in the key, gauge histogram": {"job/j/le/1", "# TYPE h gaugehistogram\nh_count 1\n", `the grouping key sets the label "le", which the series of the gauge histogram "h" use themselves`},
+		"quantile in the key":            {"job/j/quantile/1", "# TYPE s summary\ns_count 1\n", `the grouping key sets the label "quantile", which the series of the summary "s" use themselves`},
 		"count, then its summary":        {"job/j", "x_count 1\n# TYPE x summary\nx_sum 3\n", `collected metric named "x_count" collides with previously collected summary named "x"`},
 		"sum, then its summary":          {"job/j", "x_sum 1\n# TYPE x summary\nx_count 3\n", `collected metric named "x_sum" collides with previously collected summary named "x"`},
 		"bucket, then its histogram":     {"job/j", "x_bucket 1\n# TYPE x histogram\nx_count 3\n", `collected metric named "x_bucket" collides with previously collected histogram named "x"`},
@@ -114,13 +114,13 @@ func TestRefusedProtobuf(t *testing.T) {
 		"gcount of a gauge histogram":       {"name: \"x\" type: GAUGE_HISTOGRAM metric { histogram { } }\n\nname: \"x_gcount\" type: GAUGE metric { gauge { value: 1 } }", `collected metric named "x_gcount" collides with previously collected gauge histogram named "x"`},
 		"schema too large":                  {native(`schema: 9 positive_span { offset: 1 length: 1 } positive_delta: 1`), series + `has native buckets of schema 9; only -4 to 8 can be mapped to OTLP`},
 		"schema too small":                  {native(`schema: -5 positive_span { offset: 1 length: 1 } positive_delta: 1`), series + `has native buckets of schema -5; only -4 to 8 can be mapped to OTLP`},
-		"custom buckets":                    {native(`schema: -53 positive_span { offset: 1 length: 1 } positive_delta: 1`), series + `has custom buckets (schema -53), whose bounds the protobuf format does not hold`},
+		"custom buckets":                    {native(`schema: -53 positive_span { offset: 1 length: 1 } positive_delta: 1`), series + `has custom buckets (schema -53), whose bounds the protobuf format does not carry`},
 		"more spans than counts":            {native(`schema: 1 positive_span { offset: 1 length: 3 } positive_delta: 1`), series + `has more native buckets in its spans than counts`},
 		"span of four billion":              {native(`schema: 1 negative_span { offset: 1 length: 4294967295 } negative_delta: 1`), series + `has more native buckets in its spans than counts`},
 		"fewer spans than counts":           {native(`schema: 1 positive_span { offset: 1 length: 1 } positive_count: 1 positive_count: 2`), series + `has fewer native buckets in its spans than counts`},
 		"spans overlap":                     {native(`schema: 1 positive_span { offset: 1 length: 1 } positive_span { offset: -1 length: 1 } positive_delta: 1 positive_delta: 1`), series + `has native buckets whose spans overlap`},
-		"index too large":                   {native(`schema: 1 positive_span { offset: 2147483647 length: 1 } positive_span { offset: 1 length: 1 } positive_delta: 1 positive_delta: 1`), series + `has a native bucket beyond all numbers`},
-		"index too small":                   {native(`schema: 1 positive_span { offset: -2147483648 length: 1 } positive_delta: 1`), series + `has a native bucket beyond all numbers`},
+		"index too large":                   {native(`schema: 1 positive_span { offset: 2147483647 length: 1 } positive_span { offset: 1 length: 1 } positive_delta: 1 positive_delta: 1`), series + `has a native bucket beyond the range of a float64`},
+		"index too small":                   {native(`schema: 1 positive_span { offset: -2147483648 length: 1 } positive_delta: 1`), series + `has a native bucket beyond the range of a float64`},
 		"spans far apart":                   {native(`schema: 1 positive_span { offset: -2000000000 length: 1 } positive_span { offset: 2000000000 length: 1 } positive_delta: 1 positive_delta: 1`), series + `has native buckets too far apart: 2000000000 empty ones between them`},
 		"zero threshold NaN":                {native(`schema: 1 zero_threshold: nan positive_span { offset: 1 length: 1 } positive_delta: 1`), series + `has an invalid zero threshold: NaN`},
 		"zero threshold negative":           {native(`schema: 1 zero_threshold: -1 positive_span { offset: 1 length: 1 } positive_delta: 1`), series + `has an invalid zero threshold: -1`},

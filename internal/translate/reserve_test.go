@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// TestReserved shows that memory that nobody can tell from the batch is asked for before it is taken, and other memory is not.
+// TestReserved verifies that exactly the memory that the batch does not tell is reserved before use.
 func TestReserved(t *testing.T) {
 	t.Parallel()
 	const fits = "# TYPE h histogram\nh_bucket{le=\"1\"} 1\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n"

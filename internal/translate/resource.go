@@ -10,21 +10,21 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// The labels of a grouping key that make the resource.
+// The grouping labels that become the resource.
 const (
 	jobLabel      = "job"
 	instanceLabel = "instance"
 )
 
-// grouping is the grouping key as all points of the push carry it.
+// grouping is the grouping key as points carry it.
 type grouping struct {
 	key    groupingkey.Key
 	labels []exposition.Label // attributes of every point
 	scope  []exposition.Label // otel_scope_* labels
-	count  int                // number of labels that every series has from the key
+	count  int                // number of labels that the key adds to every series
 }
 
-// overrides tells whether the key sets the label of that name, be it to nothing.
+// overrides reports whether the key sets the label, even to an empty value.
 func (g *grouping) overrides(name string) bool {
 	if name == jobLabel {
 		return true
@@ -33,23 +33,23 @@ func (g *grouping) overrides(name string) bool {
 	return ok
 }
 
-// release lets go of the strings.
+// release clears the strings.
 func (g *grouping) release() { *g = grouping{labels: empty(g.labels), scope: empty(g.scope)} }
 
-// useKey prepares what all points have in common: the labels that the grouping key gives them.
+// useKey prepares the grouping labels for all points.
 func (t *translator) useKey(k groupingkey.Key) error {
 	t.grouping.key, t.grouping.count = k, 1
 	for _, l := range k.Labels {
 		if l.Value != "" {
 			t.grouping.count++
-			t.grouping.add(exposition.Label{Name: t.copies.of(l.Name), Value: t.copies.of(l.Value)})
+			t.grouping.add(exposition.Label{Name: t.arena.clone(l.Name), Value: t.arena.clone(l.Value)})
 		}
 	}
 	t.scopes = append(t.scopes, scope{labels: t.grouping.scope})
 	return t.checkKey(k)
 }
 
-// add sorts a label of the key in. The instance belongs to the resource.
+// add assigns a label of the key to attributes, scope or resource.
 func (g *grouping) add(l exposition.Label) {
 	switch {
 	case l.Name == instanceLabel:
@@ -60,10 +60,10 @@ func (g *grouping) add(l exposition.Label) {
 	}
 }
 
-// checkKey refuses a grouping key that exceeds a limit by itself, since all series have its labels.
+// checkKey refuses a grouping key that exceeds a limit.
 func (t *translator) checkKey(k groupingkey.Key) error {
 	if limit := t.options.Limits.LabelsPerSeries; limit > 0 && t.grouping.count > limit {
-		return tooManyLabels(limit, t.grouping.count, "the grouping key "+cut(k.String()))
+		return tooManyLabels(limit, t.grouping.count, "the grouping key "+truncate(k.String()))
 	}
 	limit := t.options.Limits.LabelValueLength
 	if limit <= 0 {
@@ -71,24 +71,24 @@ func (t *translator) checkKey(k groupingkey.Key) error {
 	}
 	for _, l := range append([]groupingkey.Label{{Name: jobLabel, Value: k.Job}}, k.Labels...) {
 		if len(l.Value) > limit {
-			return valueTooLong(limit, len(l.Value), "the grouping key "+cut(k.String()), l.Name)
+			return valueTooLong(limit, len(l.Value), "the grouping key "+truncate(k.String()), l.Name)
 		}
 	}
 	return nil
 }
 
-// putResource fills in the resource: the job is service.name verbatim, the instance service.instance.id if it has a value,
-// and there is nothing else, so that no body can forge an identity.
+// putResource sets service.name to the job and service.instance.id to a non-empty instance. Nothing comes from the body,
+// so that a body cannot forge an identity.
 func (t *translator) putResource(to pcommon.Map) {
 	instance, _ := t.grouping.key.Get(instanceLabel)
 	to.EnsureCapacity(2)
-	to.PutStr("service.name", t.copies.of(t.grouping.key.Job))
+	to.PutStr("service.name", t.arena.clone(t.grouping.key.Job))
 	if instance != "" {
-		to.PutStr("service.instance.id", t.copies.of(instance))
+		to.PutStr("service.instance.id", t.arena.clone(instance))
 	}
 }
 
-// honors tells whether the series has an explicit timestamp that is to be kept.
+// honors reports whether the series has an explicit timestamp to keep.
 func (t *translator) honors(s *exposition.Series) bool {
 	return s.HasTimestamp && t.options.Timestamps == Honor
 }

@@ -12,14 +12,14 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// scope is an instrumentation scope of the push with the metrics of the current family.
+// scope is an instrumentation scope with its metrics of the current family.
 type scope struct {
-	labels  []exposition.Label // the otel_scope_* labels that are its identity
+	labels  []exposition.Label // the otel_scope_* labels that identify it
 	metrics pmetric.MetricSlice
-	opened  bool // metrics is part of the push
-	index   int  // of the scope in the push, once it is part of it
+	opened  bool // the scope is part of the push
+	index   int  // its index in the push, if opened
 
-	// The family that the following belong to, and the kinds of points that have a metric there.
+	// The family that the metrics below belong to, and the kinds of points with a metric.
 	family int
 	kinds  [kinds]bool
 
@@ -32,14 +32,14 @@ type scope struct {
 	flatCounts   pmetric.NumberDataPointSlice
 }
 
-// scopeOf returns the index of the scope that the labels of the current series name, and makes it if it is new.
+// scopeOf returns the index of the scope for the current series' labels and creates it if needed.
 func (t *translator) scopeOf() int32 {
 	if len(t.scopeLabels) == 0 {
 		return 0
 	}
 	t.scopeLabels = append(t.scopeLabels, t.grouping.scope...)
 	slices.SortFunc(t.scopeLabels, byName)
-	// No name and no value holds 0xff, since it never occurs in UTF-8.
+	// 0xff separates texts: it never occurs in UTF-8.
 	t.text = t.text[:0]
 	for _, l := range t.scopeLabels {
 		t.text = append(append(append(append(t.text, l.Name...), 0xff), l.Value...), 0xff)
@@ -53,9 +53,8 @@ func (t *translator) scopeOf() int32 {
 	return id
 }
 
-// open returns the current series' scope with a metric of the current family for points of that kind. Mostly the first series opens the
-// one metric that all of them go to, so in the scope of those that name none there is room for all at once. In others there
-// is not, or many scopes would make many times the room.
+// open returns the current series' scope, with a metric of the current family for that kind of point. Only the default
+// scope reserves room for all series: many scopes would multiply the room.
 func (t *translator) open(f *exposition.Family, k kind) *scope {
 	s := &t.scopes[t.scope]
 	if !t.opens(k) {
@@ -73,18 +72,18 @@ func (t *translator) open(f *exposition.Family, k kind) *scope {
 	first := s.metrics.Len()
 	s.openMetric(f, t.description, k, room)
 	if t.options.Held {
-		t.push.keepApart(f, t.current, part{scope: s.index, first: first, end: s.metrics.Len()})
+		t.push.recordFamily(f, t.current, part{scope: s.index, first: first, end: s.metrics.Len()})
 	}
 	return s
 }
 
-// opens tells whether a point of that kind opens a metric.
+// opens reports whether a point of that kind needs a new metric.
 func (t *translator) opens(k kind) bool {
 	s := &t.scopes[t.scope]
 	return s.family != t.current || !s.kinds[k]
 }
 
-// openMetric makes the metric for points of a kind, with room for n of them.
+// openMetric creates the metric for n points of a kind.
 func (s *scope) openMetric(f *exposition.Family, d metricDescription, k kind, n int) {
 	switch k {
 	case number:
@@ -105,7 +104,7 @@ func (s *scope) openMetric(f *exposition.Family, d metricDescription, k kind, n 
 	}
 }
 
-// enter makes the scope part of the push. The resource comes with the first one, so that a push without points is empty.
+// enter adds the scope to the push. The resource is created with the first scope, so that a push without points is empty.
 func (t *translator) enter(s *scope) {
 	if s.opened {
 		return
@@ -124,7 +123,7 @@ func (t *translator) enter(s *scope) {
 	}
 }
 
-// identify gives a scope its identity: that of this receiver, which translated it, or else that which its labels name.
+// identify sets a scope's identity: the labels', or else this receiver's.
 func (t *translator) identify(sm pmetric.ScopeMetrics, labels []exposition.Label) {
 	if len(labels) == 0 {
 		sm.Scope().SetName(t.options.ScopeName)
@@ -147,17 +146,18 @@ func (t *translator) identify(sm pmetric.ScopeMetrics, labels []exposition.Label
 	t.putLabels(sm.Scope().Attributes(), attributes)
 }
 
-// metricDescription is what the metrics of one family have in common.
+// metricDescription is the common part of a family's metrics.
 type metricDescription struct {
 	name, help, unit string
 	prometheusType   exposition.Type
 }
 
-// describeMetric copies what describes a family. HELP may hold anything, as in a Pushgateway; pdata holds UTF-8 only.
+// describeMetric copies the metadata of a family. HELP can be invalid UTF-8, as in a Pushgateway; pdata requires valid
+// UTF-8.
 func (t *translator) describeMetric(f *exposition.Family) metricDescription {
 	return metricDescription{
-		name:           t.copies.of(f.Name),
-		help:           t.copies.valid(f.Help),
+		name:           t.arena.clone(f.Name),
+		help:           t.arena.valid(f.Help),
 		unit:           t.unit(f.Unit),
 		prometheusType: f.Type,
 	}
@@ -173,7 +173,7 @@ func (s *scope) metric(d metricDescription) pmetric.Metric {
 	return m
 }
 
-// putType keeps the Prometheus type, which pdata's own types cannot tell in full.
+// putType stores the Prometheus type, which pdata's types do not fully express.
 func putType(to pcommon.Map, t exposition.Type) {
 	to.EnsureCapacity(1)
 	to.PutStr("prometheus.type", t.String())

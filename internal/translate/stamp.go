@@ -10,8 +10,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// Stamp gives the time to all points and exemplars that have none of their own, and to push_time_seconds as its value. Start
-// times later than their points are left out. It touches each point once, and is cheap enough to be called under a lock.
+// Stamp sets the time of all points and exemplars without one, and the value of push_time_seconds. It drops start times
+// later than their points. It touches each point once and can run under a lock.
 func (p *Push) Stamp(at time.Time) {
 	if p.hasPushTime {
 		p.pushTime.SetDoubleValue(seconds(at))
@@ -19,7 +19,7 @@ func (p *Push) Stamp(at time.Time) {
 	Stamp(p.Metrics, at)
 }
 
-// Stamp gives the time to all points and exemplars that have none of their own, and leaves out start times later than their points.
+// Stamp sets the time of all points and exemplars without one, and drops start times later than their points.
 func Stamp(md pmetric.Metrics, at time.Time) {
 	now := pcommon.NewTimestampFromTime(at)
 	for _, rm := range md.ResourceMetrics().All() {
@@ -53,15 +53,15 @@ func stampMetric(m pmetric.Metric, now pcommon.Timestamp) {
 	}
 }
 
-// slice is what the slices of all kinds of points have in common.
+// slice is the common interface of all point slices.
 type slice[P any] interface {
 	Len() int
 	At(int) P
 }
 
-// stampPoints also leaves out a start later than its point. OTLP does not allow one, and for Prometheus it is a reset behind the
-// sample. A start comes from the client's clock, and a point's time is cut to milliseconds. The start is not moved: a start that moves
-// with every point would be a reset at every point.
+// stampPoints also drops a start time later than its point: OTLP does not allow it, and Prometheus would see a reset
+// after the sample. Starts come from the client's clock, and points are truncated to milliseconds. Moving the start with
+// every point would make every point a reset.
 func stampPoints[S slice[P], P dataPoint](points S, now pcommon.Timestamp) {
 	for i := range points.Len() {
 		p := points.At(i)
@@ -76,13 +76,13 @@ func stampPoints[S slice[P], P dataPoint](points S, now pcommon.Timestamp) {
 	}
 }
 
-// exemplified is a point that has exemplars.
+// exemplified is a point with exemplars.
 type exemplified interface {
 	dataPoint
 	Exemplars() pmetric.ExemplarSlice
 }
 
-// stampExemplars gives exemplars without a time that of their point.
+// stampExemplars gives exemplars without a time their point's time.
 func stampExemplars[S slice[P], P exemplified](points S) {
 	for i := range points.Len() {
 		p := points.At(i)

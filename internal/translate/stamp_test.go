@@ -17,7 +17,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// created is a push with a created timestamp in a point of each kind, and an explicit timestamp in milliseconds unless it is 0.
+// created returns a push with a created timestamp in a point of each kind, and an explicit timestamp in milliseconds
+// unless 0.
 func created(at time.Time, explicitMs int64) string {
 	metric := func(value string) string {
 		if explicitMs != 0 {
@@ -35,7 +36,7 @@ func created(at time.Time, explicitMs int64) string {
 		`name: "g" type: GAUGE metric { gauge { value: 1 } }`
 }
 
-// TestStartIsNotLaterThanItsPoint has clients whose clock is ahead, and times cut to milliseconds.
+// TestStartIsNotLaterThanItsPoint has clients whose clock is ahead, and times truncated to milliseconds.
 func TestStartIsNotLaterThanItsPoint(t *testing.T) {
 	t.Parallel()
 	ms := now.UnixMilli()
@@ -77,7 +78,7 @@ func TestStartIsNotLaterThanItsPoint(t *testing.T) {
 	}
 }
 
-// TestStartOfHeldPoint stamps what is held time and again: its start appears once the clock has reached it.
+// TestStartOfHeldPoint stamps a held push repeatedly: its start appears once the clock reaches it.
 func TestStartOfHeldPoint(t *testing.T) {
 	t.Parallel()
 	push, err := translate.Translate(decode(t, exposition.Protobuf, created(now.Add(time.Second), 0)), keyOf(t, "job/j"), defaults)
@@ -94,7 +95,7 @@ func TestStartOfHeldPoint(t *testing.T) {
 	}
 }
 
-// timesOf are the start and the time of the first point of a metric.
+// timesOf returns the start and time of a metric's first point.
 func timesOf(m pmetric.Metric) (start, at pcommon.Timestamp) {
 	switch m.Type() {
 	case pmetric.MetricTypeSum:

@@ -11,12 +11,12 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// shapeSummary finds the kind of point that holds a summary. OTLP's always has a sum and a count.
+// shapeSummary chooses the point for a summary. OTLP's always has a sum and a count.
 func (t *translator) shapeSummary(f *exposition.Family, s *exposition.Series) (pointKinds, error) {
 	if err := t.checkQuantiles(f, s); err != nil {
 		return pointKinds{}, err
 	}
-	v := &t.batch.Summaries[s.Complex]
+	v := &t.batch.Summaries[s.ValueIndex]
 	if t.batch.OnlyPushed && (!v.HasSum || !v.HasCount) {
 		t.flatSummary(v)
 		return pointKinds{kind: flattened}, nil
@@ -24,10 +24,10 @@ func (t *translator) shapeSummary(f *exposition.Family, s *exposition.Series) (p
 	return pointKinds{kind: summary}, nil
 }
 
-// checkQuantiles refuses a summary that has a quantile twice, since these are one series.
+// checkQuantiles refuses a summary with duplicate quantiles.
 func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) error {
 	t.quantiles = t.quantiles[:0]
-	for i := t.batch.Summaries[s.Complex].FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+	for i := t.batch.Summaries[s.ValueIndex].FirstQuantile; i != exposition.NoIndex; i = t.batch.Quantiles[i].Next {
 		t.quantiles = append(t.quantiles, quantileOf(&t.batch.Quantiles[i]))
 	}
 	slices.SortFunc(t.quantiles, compareBounds)
@@ -39,16 +39,15 @@ func (t *translator) checkQuantiles(f *exposition.Family, s *exposition.Series) 
 	return nil
 }
 
-// quantileOf is a quantile as it can be handed on: 0 for -0. Protobuf leaves out a quantile that is 0, whatever its sign, so that
-// it comes back as 0, and the series of -0 would be another one once the point has been encoded.
+// quantileOf returns a quantile with -0 as 0. Protobuf does not encode the sign of a zero quantile, so -0 would become
+// another series.
 func quantileOf(q *exposition.Quantile) float64 { return q.Quantile + 0 }
 
-// buildSummary fills in a point of a summary. What was not pushed is 0, as a Pushgateway shows it. A summary whose sum is
-// a stale marker has ended as a whole.
+// buildSummary writes a point of a summary. A missing part is 0, as in a Pushgateway. A stale sum ends the whole summary.
 func (t *translator) buildSummary(s *exposition.Series, dp pmetric.SummaryDataPoint) {
 	begin(t, s, dp)
-	dp.SetStartTimestamp(started(s))
-	v := &t.batch.Summaries[s.Complex]
+	dp.SetStartTimestamp(startTime(s))
+	v := &t.batch.Summaries[s.ValueIndex]
 	stale := isStale(v.Sum)
 	if stale {
 		dp.SetFlags(noRecordedValue)
@@ -57,7 +56,7 @@ func (t *translator) buildSummary(s *exposition.Series, dp pmetric.SummaryDataPo
 		dp.SetSum(v.Sum)
 	}
 	dp.QuantileValues().EnsureCapacity(t.countQuantiles(v))
-	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+	for i := v.FirstQuantile; i != exposition.NoIndex; i = t.batch.Quantiles[i].Next {
 		q := dp.QuantileValues().AppendEmpty()
 		q.SetQuantile(quantileOf(&t.batch.Quantiles[i]))
 		if !stale {
@@ -67,7 +66,7 @@ func (t *translator) buildSummary(s *exposition.Series, dp pmetric.SummaryDataPo
 }
 
 func (t *translator) countQuantiles(v *exposition.SummaryValue) (n int) {
-	for i := v.FirstQuantile; i != exposition.None; i = t.batch.Quantiles[i].Next {
+	for i := v.FirstQuantile; i != exposition.NoIndex; i = t.batch.Quantiles[i].Next {
 		n++
 	}
 	return n

@@ -26,13 +26,13 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// defaults are the options of the tests: those of the receiver, but without push_time_seconds.
+// defaults are the receiver's options without push_time_seconds.
 var defaults = translate.Options{ScopeName: "receiver", ScopeVersion: "1.2.3"}
 
-// now is the time at which the tests stamp their pushes.
+// now is the time in Stamp.
 var now = time.Unix(1700000000, 500000000)
 
-// keyOf is the grouping key of what follows /metrics/ in a push's path.
+// keyOf returns the grouping key for a path after /metrics/.
 func keyOf(t *testing.T, path string) groupingkey.Key {
 	k, ok, err := groupingkey.Parse(path, true)
 	require.NoError(t, err)
@@ -40,7 +40,7 @@ func keyOf(t *testing.T, path string) groupingkey.Key {
 	return k
 }
 
-// decode reads a body. One of protobuf is written as prototext, a blank line between the families.
+// decode decodes a body. Protobuf is given as prototext with a blank line between families.
 func decode(t *testing.T, format exposition.Format, body string) *exposition.Batch {
 	data := []byte(body)
 	if format == exposition.Protobuf {
@@ -62,7 +62,7 @@ func delimited(tb testing.TB, body string) []byte {
 	return out.Bytes()
 }
 
-// translated translates a body that must be accepted, and stamps it.
+// translated translates and stamps a body that must be accepted.
 func translated(t *testing.T, format exposition.Format, path, body string, o translate.Options) *translate.Push {
 	push, err := translate.Translate(decode(t, format, body), keyOf(t, path), o)
 	require.NoError(t, err)
@@ -71,8 +71,8 @@ func translated(t *testing.T, format exposition.Format, path, body string, o tra
 	return push
 }
 
-// seriesOf turns pdata back into the series that Prometheus makes of it, one a line, as the remote write exporter does
-// with scope labels for scopes other than the receiver's.
+// seriesOf returns the series that the remote-write exporter creates, one per line, with scope labels for scopes other
+// than the receiver's.
 func seriesOf(md pmetric.Metrics) []string {
 	var lines []string
 	for _, rm := range md.ResourceMetrics().All() {
@@ -183,7 +183,7 @@ func spellLabels(labels map[string]string) string {
 	return "{" + strings.Join(parts, ",") + "}"
 }
 
-// metrics are all metrics of a push by name.
+// metricsOf returns all metrics of a push by name.
 func metricsOf(md pmetric.Metrics) map[string]pmetric.Metric {
 	all := map[string]pmetric.Metric{}
 	for _, rm := range md.ResourceMetrics().All() {
@@ -196,7 +196,7 @@ func metricsOf(md pmetric.Metrics) map[string]pmetric.Metric {
 	return all
 }
 
-// stalePush is a push in protobuf in which each value of 1 is a stale marker.
+// stalePush returns a protobuf push with stale markers for values of 1.
 func stalePush(t *testing.T, body string) *translate.Push {
 	b := decode(t, exposition.Protobuf, body)
 	marker := math.Float64frombits(staleNaN)
@@ -215,7 +215,7 @@ func stalePush(t *testing.T, body string) *translate.Push {
 	return push
 }
 
-// noRecordedValue tells whether all points of a metric are flagged.
+// noRecordedValue reports whether all points of a metric have the flag.
 func noRecordedValue(m pmetric.Metric) bool {
 	flagged := true
 	look := func(f pmetric.DataPointFlags) { flagged = flagged && f.NoRecordedValue() }
@@ -248,7 +248,7 @@ func noRecordedValue(m pmetric.Metric) bool {
 	return flagged
 }
 
-// times are the times of a gauge's points in milliseconds.
+// times returns the times of a gauge's points in milliseconds.
 func times(m pmetric.Metric) (ms []int64) {
 	for _, p := range m.Gauge().DataPoints().All() {
 		ms = append(ms, p.Timestamp().AsTime().UnixMilli())

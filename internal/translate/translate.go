@@ -1,15 +1,16 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package translate brings one decoded push and its grouping key into pdata. It knows neither HTTP nor the exposition
-// formats' grammars.
+// Package translate converts one decoded push and its grouping key to pdata.
 //
-// A push is judged whole before it is of use to anybody: what a Pushgateway refuses as inconsistent is refused here, in
-// its words. The mapping is that of the OpenTelemetry specification's page on Prometheus compatibility; where OTLP cannot
-// hold what was pushed, the series that a Pushgateway would show are emitted instead (flatten.go).
+// [Translate] checks the whole push first for everything that a Pushgateway refuses as inconsistent, with the same
+// messages. The mapping follows the OpenTelemetry specification of Prometheus compatibility. Data that OTLP cannot
+// represent is flattened into the series that a Pushgateway exposes (flatten.go). A result shares no memory with the
+// decoded body.
 //
-// A first walk over the push counts its series, so that pdata is made at its size. Then each series is checked and becomes
-// a point at once, while its labels and buckets are at hand. A push that is refused leaves half of its pdata to nobody.
+// A first pass counts series, so that pdata is allocated at its final size. A second pass checks each series and creates
+// its point. Translations can run concurrently; a [Push] has one user at a time. The package knows neither HTTP nor the
+// grammars of the formats.
 package translate
 
 import (
@@ -22,17 +23,17 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// Timestamps tells what becomes of explicit timestamps.
+// Timestamps is the setting for explicit timestamps.
 type Timestamps uint8
 
 // The settings for explicit timestamps.
 const (
 	Reject Timestamps = iota // refuse the push, as a Pushgateway does
-	Drop                     // take the push and ignore them
+	Drop                     // accept the push and ignore the timestamps
 	Honor                    // keep them
 )
 
-// Histograms selects which part of a histogram is forwarded if it was pushed with classic and native buckets.
+// Histograms selects the forwarded part of a histogram that has classic and native buckets.
 type Histograms uint8
 
 // The settings for histograms with both parts.
@@ -42,55 +43,56 @@ const (
 	BothHistograms                      // both parts
 )
 
-// Limits bounds one push. 0 means no limit.
+// Limits are the limits of one push. 0 means no limit.
 type Limits struct {
-	// SeriesPerPush counts series as Prometheus does: a histogram has one for each bucket, its sum and its count.
+	// SeriesPerPush counts series as Prometheus does: each bucket, sum and count is one.
 	SeriesPerPush int
-	// LabelsPerSeries counts job, instance and the other grouping labels too, but not the structural le and quantile.
+	// LabelsPerSeries includes job, instance and other grouping labels, but not structural le and quantile.
 	LabelsPerSeries int
-	// LabelValueLength is in bytes. It does not count for exemplars.
+	// LabelValueLength is in bytes and does not apply to exemplars.
 	LabelValueLength int
 }
 
-// Options are the settings that a translation depends on.
+// Options are the settings of a translation.
 type Options struct {
 	Timestamps Timestamps
 	Histograms Histograms
 	// PushTime adds push_time_seconds to every push, as a Pushgateway does.
 	PushTime bool
-	// Escaped says that names may be escaped with underscores on their way. A push in which two series then become one is refused.
+	// Escaped says that names may be escaped with underscores downstream. A push in which two series become equal is
+	// refused.
 	Escaped bool
-	// Held says that the push becomes part of a group. Its families are kept apart then, and the times of pushes are left to
-	// the group: PushTime only passes over the families of that name in the body. Of histograms both parts are made then, whatever is
-	// forwarded; see Histograms.Forwarded.
+	// Held says that the push becomes part of a group. Push.Families is filled, histograms get both parts (see
+	// Histograms.Forwarded), and push times are left to the group: PushTime then only ignores pushed families of these
+	// names.
 	Held   bool
 	Limits Limits
-	// Reserve is asked for the bytes of memory that nobody can tell from the batch: the points of a histogram that OTLP cannot
-	// hold, scopes, and the text of a push that is to be held. Its error ends the translation. Nobody is asked if it is nil.
+	// Reserve, if not nil, is called for memory in bytes that the batch does not tell: flattened histograms, scopes and
+	// the text of a held push. An error aborts the translation.
 	Reserve func(bytes int64) error
-	// ScopeName and ScopeVersion name the scope of all points that name none themselves.
+	// ScopeName and ScopeVersion are the default scope.
 	ScopeName    string
 	ScopeVersion string
 }
 
-// Push is one push as pdata, complete but for its time. It shares no memory with the decoded body.
+// Push is one push as pdata without its time. It shares no memory with the decoded body.
 type Push struct {
 	Metrics pmetric.Metrics
-	// Series is the number of series that are forwarded, as Prometheus counts them, without push_time_seconds.
+	// Series is the number of forwarded series in Prometheus, without push_time_seconds.
 	Series int
-	// DataPoints is the number of points in Metrics, push_time_seconds included.
+	// DataPoints is the number of points in Metrics, including push_time_seconds.
 	DataPoints int
-	// Families tells which metrics belong to which family. It is empty unless the push is held.
+	// Families assigns metrics to families, if the push is held.
 	Families []Family
-	// Emptied are the names of families that were pushed without series. It is empty unless the push is held.
+	// Emptied are the names of families pushed without series, if the push is held.
 	Emptied []string
 
 	pushTime    pmetric.NumberDataPoint
 	hasPushTime bool
 }
 
-// Translate checks the push for consistency and builds its pdata. Points without an explicit timestamp have none until
-// Stamp. The batch is only read, and no longer needed afterwards. The error is an *InconsistentError, a *LimitError or that of
+// Translate checks the push and builds its pdata. Points without an explicit timestamp get one in Stamp. It only reads
+// the batch, which can be reused afterwards. The error is an *InconsistentError, a *LimitError or that of
 // Options.Reserve.
 func Translate(b *exposition.Batch, k groupingkey.Key, o Options) (*Push, error) {
 	t := acquire()
@@ -104,7 +106,7 @@ func Translate(b *exposition.Batch, k groupingkey.Key, o Options) (*Push, error)
 
 // all runs the steps of a translation.
 func (t *translator) all(k groupingkey.Key) error {
-	// The key comes first: a group whose key exceeds a limit is not to be made for anything that is wrong besides.
+	// The key comes first, so that other errors of a push do not create a group whose key exceeds a limit.
 	if err := t.useKey(k); err != nil {
 		return err
 	}
@@ -136,7 +138,7 @@ func (t *translator) all(k groupingkey.Key) error {
 // family translates a family.
 func (t *translator) family(f *family) error {
 	t.beginFamily(f)
-	for i := f.First; i != exposition.None; i = t.batch.Series[i].Next {
+	for i := f.First; i != exposition.NoIndex; i = t.batch.Series[i].Next {
 		if err := t.add(f.Family, i); err != nil {
 			return err
 		}
@@ -145,7 +147,7 @@ func (t *translator) family(f *family) error {
 	return nil
 }
 
-// add checks a series and makes its point.
+// add checks a series and creates its point.
 func (t *translator) add(f *exposition.Family, series int32) error {
 	s := &t.batch.Series[series]
 	if err := t.checkSeries(f, s); err != nil {
@@ -174,14 +176,13 @@ func (t *translator) add(f *exposition.Family, series int32) error {
 	return nil
 }
 
-// pointKinds are the points that a series becomes: one of a kind, and for a histogram both of whose parts are made an exponential
-// one beside it.
+// pointKinds are the points of a series: one, plus an exponential one if a histogram keeps both parts.
 type pointKinds struct {
 	kind   kind
 	native bool
 }
 
-// shape finds the kind of the point, and refuses values that are no series of their type.
+// shape chooses the points and refuses values that are invalid for their type.
 func (t *translator) shape(f *exposition.Family, s *exposition.Series) (pointKinds, error) {
 	switch f.Type {
 	case exposition.Histogram, exposition.GaugeHistogram:
@@ -193,7 +194,7 @@ func (t *translator) shape(f *exposition.Family, s *exposition.Series) (pointKin
 	}
 }
 
-// build makes the point of a series that was found good, in the metric of its family and scope.
+// build creates the point of a checked series in the metric of its family and scope.
 func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
 	if k == flattened {
 		t.buildFlattened(f, s)
@@ -213,7 +214,7 @@ func (t *translator) build(f *exposition.Family, s *exposition.Series, k kind) {
 	}
 }
 
-// dataPoint is what all kinds of points have in common.
+// dataPoint is the common interface of all points.
 type dataPoint interface {
 	Attributes() pcommon.Map
 	Timestamp() pcommon.Timestamp
@@ -222,8 +223,7 @@ type dataPoint interface {
 	SetStartTimestamp(pcommon.Timestamp)
 }
 
-// begin gives a point of the current series its attributes, with further ones beside its labels, and its explicit
-// timestamp.
+// begin sets a point's attributes, including further ones, and its explicit timestamp.
 func begin[P dataPoint](t *translator, s *exposition.Series, dp P, further ...exposition.Label) {
 	t.putAttributes(dp.Attributes(), further)
 	if t.honors(s) {
@@ -231,5 +231,5 @@ func begin[P dataPoint](t *translator, s *exposition.Series, dp P, further ...ex
 	}
 }
 
-// started is the start of a cumulative point; 0 if unknown.
-func started(s *exposition.Series) pcommon.Timestamp { return pcommon.Timestamp(max(s.CreatedNs, 0)) }
+// startTime returns the start of a cumulative point, or 0 if unknown.
+func startTime(s *exposition.Series) pcommon.Timestamp { return pcommon.Timestamp(max(s.CreatedNs, 0)) }

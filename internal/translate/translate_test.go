@@ -22,7 +22,7 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Everything in the batch is a view into a body that is overwritten by the next push.
+// All strings of the batch are views into a body that the next push overwrites.
 func TestPushSharesNothingWithTheBody(t *testing.T) {
 	t.Parallel()
 	for _, file := range []string{"classic_text/input.prom", "scopes/input.prom", "openmetrics/input.om", "native/input.pb.txt", "flattened/input.prom"} {
@@ -54,7 +54,7 @@ func TestPushSharesNothingWithTheBody(t *testing.T) {
 	}
 }
 
-// copyDeep copies strings too, which CopyTo does not.
+// copyDeep also copies strings, unlike CopyTo.
 func copyDeep(t *testing.T, from, to pmetric.Metrics) {
 	data, err := (&pmetric.ProtoMarshaler{}).MarshalMetrics(from)
 	require.NoError(t, err)
@@ -63,7 +63,7 @@ func copyDeep(t *testing.T, from, to pmetric.Metrics) {
 	md.MoveTo(to)
 }
 
-// TestEmptied tells families without series, which protobuf has, from names that were only announced.
+// TestEmptied distinguishes families without series in protobuf from announced names in text.
 func TestEmptied(t *testing.T) {
 	t.Parallel()
 	held := defaults
@@ -76,7 +76,7 @@ func TestEmptied(t *testing.T) {
 	assert.Empty(t, translated(t, exposition.Protobuf, "job/j", families, defaults).Emptied, "nothing is stored")
 }
 
-// What a refused push leaves behind must not be seen by the next one.
+// State of a refused push must not leak into the next.
 func TestRefusalLeavesNothingBehind(t *testing.T) {
 	t.Parallel()
 	bad := []string{
@@ -95,7 +95,7 @@ func TestRefusalLeavesNothingBehind(t *testing.T) {
 	}
 }
 
-// TestValuesOfAllLengths has values that differ in one byte only, whatever their length, and no series that repeats.
+// TestValuesOfAllLengths has values that differ in one byte, and no duplicates.
 func TestValuesOfAllLengths(t *testing.T) {
 	t.Parallel()
 	for length := range 70 {
@@ -109,7 +109,7 @@ func TestValuesOfAllLengths(t *testing.T) {
 	}
 }
 
-// TestRepeatedValuesOfAllLengths has series that repeat with their labels in another order.
+// TestRepeatedValuesOfAllLengths has duplicates with labels in another order.
 func TestRepeatedValuesOfAllLengths(t *testing.T) {
 	t.Parallel()
 	for length := range 70 {
@@ -119,7 +119,7 @@ func TestRepeatedValuesOfAllLengths(t *testing.T) {
 	}
 }
 
-// TestCheckedValuesOfAPushBefore makes sure that what a decoder has checked is not taken for granted of the next push.
+// TestCheckedValuesOfAPushBefore verifies that one push's checked values are checked again for the next.
 func TestCheckedValuesOfAPushBefore(t *testing.T) {
 	t.Parallel()
 	var b exposition.Batch
@@ -130,7 +130,7 @@ func TestCheckedValuesOfAPushBefore(t *testing.T) {
 	assert.ErrorContains(t, err, "value is not utf8")
 }
 
-// TestLabelValueNotUTF8 puts an invalid byte at every place of label values of all lengths up to some words.
+// TestLabelValueNotUTF8 puts an invalid byte at every position of values of several words.
 func TestLabelValueNotUTF8(t *testing.T) {
 	t.Parallel()
 	const metric = `name: "a" type: GAUGE metric { label { name: "l" value: "%s" } gauge { value: 1 } }`
@@ -161,7 +161,7 @@ func TestConcurrentPushes(t *testing.T) {
 	all.Wait()
 }
 
-// The same series at many times is no duplicate.
+// One series at many times is no duplicate.
 func TestHostileTimes(t *testing.T) {
 	t.Parallel()
 	o := defaults
@@ -170,7 +170,7 @@ func TestHostileTimes(t *testing.T) {
 	assert.Equal(t, 50000, push.DataPoints)
 }
 
-// A span of a few bytes declares many empty buckets: one push may not have more of them than a fixed number.
+// A span of a few bytes declares many empty buckets, which are limited per push.
 func TestHostileGaps(t *testing.T) {
 	t.Parallel()
 	metric := `metric { label { name: "x" value: "%d" } histogram { sample_count: 2 schema: 1 positive_span { offset: 1 length: 1 } positive_span { offset: 60000 length: 1 } positive_delta: 1 positive_delta: 0 } }`
@@ -180,11 +180,11 @@ func TestHostileGaps(t *testing.T) {
 		`{instance="",job="j",x="17"} has native buckets too far apart: 60000 empty ones between them`)
 }
 
-// What is said once and used often must not exhaust the memory: the labels of the grouping key are on each series, those of a
-// histogram on each bucket, and whoever writes pdata down writes a text as often as it is used.
+// Texts that repeat must not exhaust memory: grouping labels on each series, a histogram's labels on each bucket, and
+// every text in encoded pdata.
 func TestHostileProducts(t *testing.T) {
 	t.Parallel()
-	const many = `^with those of the grouping key on each series, the push has \d+ labels or more; the limit for a push of its size is \d+$`
+	const many = `^the push has \d+ labels or more, counting the grouping labels on each series; the limit for a push of its size is \d+$`
 	const long = `^the names, labels and help texts of all series of the push have \d+ bytes or more; the limit for a push of its size is \d+$`
 	const kilobytes = 40 << 10
 	labels, text := repeat(3000, `label { name: "l%d" value: "v" } `), strings.Repeat("x", kilobytes)
@@ -213,14 +213,14 @@ func TestHostileProducts(t *testing.T) {
 			assert.Regexp(t, c.want, err.Error())
 		})
 	}
-	// Within the limit, a push may have many of both.
+	// Within the limit, a push can have many of both.
 	push := translated(t, exposition.Text, "job/j"+repeat(100, "/l%d/v"), repeat(3000, "a%d 1\n"), defaults)
 	assert.Equal(t, 3000, push.DataPoints)
 	push = translated(t, exposition.Text, "job/j/l/"+strings.Repeat("x", 1000), repeat(3000, "a%d 1\n"), defaults)
 	assert.Equal(t, 3000, push.DataPoints)
 }
 
-// repeat writes the format n times, with the numbers from 0 on.
+// repeat writes the format n times, with numbers from 0.
 func repeat(n int, format string) string {
 	var b strings.Builder
 	for i := range n {
@@ -229,7 +229,7 @@ func repeat(n int, format string) string {
 	return b.String()
 }
 
-// All of pdata is made at its size: what a push costs beside is a fixed number of allocations and chunks for its strings.
+// Pdata is allocated at its final size. The rest is a fixed number of allocations and the arena's chunks.
 func TestAllocations(t *testing.T) {
 	const n, labels = 1000, 6
 	b := decode(t, exposition.Text, string(counters(n)))
@@ -238,6 +238,6 @@ func TestAllocations(t *testing.T) {
 		_, err := translate.Translate(b, k, defaults)
 		require.NoError(t, err)
 	})
-	const pdata = n * (1 + 1 + 1 + labels) // a point, its value, its map and the values in it
+	const pdata = n * (1 + 1 + 1 + labels) // a point, its value, its map and the map's values
 	assert.InDelta(t, pdata, got, n/4)
 }

@@ -11,7 +11,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// translator is the state of one translation. It is reused, and what it keeps between two is memory only.
+// translator is the state of one translation. It is pooled and keeps only memory between translations.
 type translator struct {
 	batch   *exposition.Batch
 	options Options
@@ -19,27 +19,27 @@ type translator struct {
 
 	families []family
 	grouping grouping
-	columns  []column
-	copies   copies
-	scopes   []scope // the first one takes the points that name none
+	columns  []labelColumn
+	arena    stringArena
+	scopes   []scope // the first is the default scope
 	scopeIDs map[string]int32
-	gaps     int  // empty native buckets that this push has had filled in
-	unusual  bool // a metric or label of this push has a name that is not legacy
+	gaps     int  // empty native buckets added to this push
+	unusual  bool // the push has a metric or label name that is not legacy
 
 	attributesSpent, textSpent int // see budget.go
 
-	// Of the current family.
+	// The current family.
 	current     int  // its number, from 1 on
-	left        int  // series from the current one on
-	several     bool // more than one series, so that some may be the same
+	left        int  // series from the current one to the end
+	several     bool // has more than one series, so that duplicates are possible
 	description metricDescription
 	seen        seriesSet
-	distinct    int // so many of the columns' names, from the first one on, are known to differ
+	distinct    int // number of leading columns whose names are known to be distinct
 
-	// Of the current series.
+	// The current series.
 	merged      int32 // its index
 	hash        uint64
-	carried     []int32 // columns of the labels that its point carries beside the grouping labels
+	carried     []int32 // columns of the labels that the point carries besides the grouping labels
 	scopeLabels []exposition.Label
 	scope       int32 // index into scopes
 
@@ -50,7 +50,7 @@ type translator struct {
 	filtered   []exposition.Label
 	text       []byte
 	buckets    []exposition.Bucket
-	rising     bool // the bounds of buckets were pushed in an order in which they increase strictly
+	rising     bool // bucket bounds were pushed in strictly increasing order
 	quantiles  []float64
 	bounds     []float64
 	counts     []uint64
@@ -60,14 +60,14 @@ type translator struct {
 	kinds      []kind
 }
 
-// family is a family that has series.
+// family is a family with series.
 type family struct {
 	*exposition.Family
-	points int // its elements: label sets with a value
-	series int // that Prometheus makes of them
+	points int // elements: label sets with a value
+	series int // series in Prometheus
 }
 
-// kind is the kind of data point that a series becomes.
+// kind is the kind of a series' data point.
 type kind uint8
 
 const (
@@ -82,17 +82,17 @@ const (
 )
 
 var pool = sync.Pool{New: func() any {
-	return &translator{scopeIDs: map[string]int32{}, owners: map[string]exposition.Type{}, merged: exposition.None}
+	return &translator{scopeIDs: map[string]int32{}, owners: map[string]exposition.Type{}, merged: exposition.NoIndex}
 }}
 
 func acquire() *translator { return pool.Get().(*translator) }
 
-// maxKept bounds what an idle translator keeps, in elements of each of its slices: one huge push must not make the memory
-// of all later ones huge. It has room for a push of some ten thousand series.
+// maxKept limits the elements per slice that an idle translator keeps, enough for some ten thousand series. A larger push
+// does not enlarge later ones.
 const maxKept = 1 << 16
 
-// release gives the translator back. It lets go of all strings and pdata first, so that an idle one pins none, but for the
-// chunk of copies that the next push goes on filling.
+// release returns the translator to the pool. It clears all strings and pdata, except the arena's chunk, so that an idle
+// translator pins nothing.
 func (t *translator) release() {
 	if t.kept() > maxKept {
 		return
@@ -103,27 +103,26 @@ func (t *translator) release() {
 	t.scopeLabels = empty(t.scopeLabels)
 	t.names, t.filtered = empty(t.names), empty(t.filtered)
 	t.grouping.release()
-	t.scopeIDs, t.owners = forget(t.scopeIDs), forget(t.owners)
+	t.scopeIDs, t.owners = emptyMap(t.scopeIDs), emptyMap(t.owners)
 	t.unusual = false
-	t.distinct, t.gaps, t.attributesSpent, t.textSpent, t.merged = 0, 0, 0, 0, exposition.None
+	t.distinct, t.gaps, t.attributesSpent, t.textSpent, t.merged = 0, 0, 0, 0, exposition.NoIndex
 	pool.Put(t)
 }
 
-// kept is the size of the largest slice.
+// kept returns the capacity of the largest slice.
 func (t *translator) kept() int {
 	return max(cap(t.families), cap(t.columns), cap(t.scopes), cap(t.carried), cap(t.seen.slots), cap(t.names),
 		cap(t.filtered), cap(t.text), cap(t.buckets), cap(t.quantiles), cap(t.bounds), cap(t.counts), cap(t.positive), cap(t.negative), cap(t.flat))
 }
 
-// empty empties a slice and lets go of what its elements refer to.
+// empty empties a slice and clears its elements.
 func empty[E any](s []E) []E {
 	clear(s)
 	return s[:0]
 }
 
-// forget empties a map. One that has become large is left to the garbage collector, because emptying it would cost later
-// pushes as much however small they are.
-func forget[V any](m map[string]V) map[string]V {
+// emptyMap empties a map. A large one is replaced, because clearing costs its full size even after small pushes.
+func emptyMap[V any](m map[string]V) map[string]V {
 	const maxKeys = 1 << 10
 	if len(m) > maxKeys {
 		return map[string]V{}
@@ -132,7 +131,7 @@ func forget[V any](m map[string]V) map[string]V {
 	return m
 }
 
-// beginFamily forgets the previous family.
+// beginFamily resets the state of the previous family.
 func (t *translator) beginFamily(f *family) {
 	t.current++
 	t.left, t.several = f.points, f.points > 1

@@ -3,8 +3,8 @@
 
 package translate
 
-// ucum spells Prometheus units as UCUM does: the table of the compatibility specification, and "ratio", which the
-// Prometheus receiver translates as well.
+// ucum maps Prometheus units to UCUM: the compatibility specification's table, plus "ratio" as in the Prometheus
+// receiver.
 var ucum = map[string]string{
 	"days": "d", "hours": "h", "minutes": "min", "seconds": "s",
 	"milliseconds": "ms", "microseconds": "us", "nanoseconds": "ns",
@@ -14,13 +14,13 @@ var ucum = map[string]string{
 	"celsius": "Cel", "hertz": "Hz", "percent": "%", "ratio": "1",
 }
 
-// unit is the unit of a metric. Those that are not in the table stay as they are.
+// unit returns the UCUM unit. Unknown units stay as they are.
 func (t *translator) unit(unit string) string {
 	if unit == "" {
-		return "" // As in most families.
+		return "" // as in most families
 	}
 	if code, ok := ucum[unit]; ok {
 		return code
 	}
-	return t.copies.valid(unit)
+	return t.arena.valid(unit)
 }

@@ -15,8 +15,9 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 )
 
-// TestWeighEndsDecoding feeds each format bodies of a million elements to a Weigh that refuses more than ten thousand.
-func TestWeighEndsDecoding(t *testing.T) {
+// TestMemoryCheckEndsDecoding decodes bodies of a million elements with a CheckMemory that refuses more than ten
+// thousand.
+func TestMemoryCheckEndsDecoding(t *testing.T) {
 	t.Parallel()
 	const many = 1_000_000
 	metric := []byte("\x22\x00")
@@ -44,7 +45,7 @@ func TestWeighEndsDecoding(t *testing.T) {
 			t.Parallel()
 			full := errors.New("full")
 			var batch exposition.Batch
-			err := batch.Decode(tc.format, tc.body, exposition.Options{Weigh: func(b *exposition.Batch) error {
+			err := batch.Decode(tc.format, tc.body, exposition.Options{CheckMemory: func(b *exposition.Batch) error {
 				if elements(b) > 10_000 {
 					return full
 				}
@@ -56,26 +57,26 @@ func TestWeighEndsDecoding(t *testing.T) {
 	}
 }
 
-// elements counts everything that a Batch can have many of.
+// elements returns the total number of elements in the pools.
 func elements(b *exposition.Batch) int {
 	labels, natives, created := b.Pending()
 	return len(b.Series) + len(b.Families) + len(b.Labels) + len(b.Buckets) + len(b.Quantiles) +
 		len(b.Spans) + len(b.Deltas) + len(b.Counts) + labels + natives + created
 }
 
-// metricOf is a protobuf body of one family, a counter, with one metric.
+// metricOf returns a protobuf body of one counter with one metric.
 func metricOf(metric []byte) []byte {
 	family := append([]byte("\x0a\x01a"), fieldOf(4, metric)...)
 	return append(binary.AppendUvarint(nil, uint64(len(family))), family...)
 }
 
-// fieldOf is a field of bytes in a message.
+// fieldOf returns a field of bytes.
 func fieldOf(number int, content []byte) []byte {
 	b := append(binary.AppendUvarint(nil, uint64(number<<3|2)), binary.AppendUvarint(nil, uint64(len(content)))...)
 	return append(b, content...)
 }
 
-// distinctFamilies is a protobuf body of n families, each with a name of its own and one empty metric.
+// distinctFamilies returns a protobuf body of n families with distinct names and one empty metric each.
 func distinctFamilies(n int) []byte {
 	var body []byte
 	for i := range n {
@@ -84,7 +85,7 @@ func distinctFamilies(n int) []byte {
 	return body
 }
 
-// A body that has more places than a LabelRef can name is refused before it is read.
+// A body beyond the range of textRef is refused unread.
 func TestBodyBeyondAllPlaces(t *testing.T) {
 	t.Parallel()
 	var b exposition.Batch

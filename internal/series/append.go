@@ -5,9 +5,9 @@ package series
 
 import "go.opentelemetry.io/collector/pdata/pmetric"
 
-// Join moves all metrics of from behind those of to. Both are of one group, so that there is one resource; metrics of the
-// scope that comes first in both join it.
-func Join(to, from pmetric.Metrics) {
+// AppendMetrics moves all metrics of from to the end of to. Both are of one group and thus one resource. Metrics of a
+// scope that is first in both share it.
+func AppendMetrics(to, from pmetric.Metrics) {
 	if from.ResourceMetrics().Len() == 0 {
 		return
 	}
