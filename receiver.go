@@ -26,6 +26,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
@@ -140,7 +141,7 @@ func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Ho
 	if err != nil {
 		return err
 	}
-	return r.ingest.Start(client)
+	return r.ingest.Start(func(o store.Options) store.Store { return memory.New(o, client) })
 }
 
 // storageClient returns nil if no storage is configured.

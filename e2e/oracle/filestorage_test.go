@@ -20,6 +20,7 @@ import (
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
 )
 
 // TestFileStorage brings groups back from the storage extension that most collectors have, after each of several restarts.
@@ -27,7 +28,7 @@ func TestFileStorage(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	r := rand.New(rand.NewPCG(12, 1))
-	s := openStore(t, dir)
+	s, o := openStore(t, dir), options(t)
 	paths := []string{"job/a", "job/b/x/1", "job/c/instance/i", "job/d"}
 	everPending := false
 	for i := range 120 {
@@ -42,7 +43,7 @@ func TestFileStorage(t *testing.T) {
 			var families []*store.Family
 			for _, f := range push.Families {
 				push.WithFamily(f, func(md pmetric.Metrics) {
-					family, err := s.NewFamily(f.Name, f.Type.String(), md)
+					family, err := o.NewFamily(f.Name, f.Type.String(), md)
 					require.NoError(t, err)
 					families = append(families, family)
 				})
@@ -51,10 +52,10 @@ func TestFileStorage(t *testing.T) {
 			_ = s.Push(t.Context(), key, families, r.IntN(2) == 0, time.Now())
 		}
 		if i%10 == 0 {
-			want, pending := heldBy(s), s.Counts().Pending
+			want, pending := heldBy(t, s), s.Counts().Pending
 			require.NoError(t, s.Close(t.Context()))
 			s = openStore(t, dir)
-			require.Equal(t, want, heldBy(s))
+			require.Equal(t, want, heldBy(t, s))
 			// A record of markers stays until all its series are accepted, so that some are pending again.
 			require.GreaterOrEqual(t, s.Counts().Pending, pending)
 			everPending = everPending || pending > 0
@@ -65,9 +66,9 @@ func TestFileStorage(t *testing.T) {
 }
 
 // exportSome claims two groups and accepts most of their parts.
-func exportSome(t *testing.T, r *rand.Rand, s *store.Store) {
+func exportSome(t *testing.T, r *rand.Rand, s *memory.Store) {
 	t.Helper()
-	claim, _ := s.Claim(store.Limits{Groups: 2, Series: 1000, Bytes: 1 << 20})
+	claim, _ := s.Claim(t.Context(), store.Limits{Groups: 2, Series: 1000, Bytes: 1 << 20})
 	if claim == nil {
 		return
 	}
@@ -77,7 +78,7 @@ func exportSome(t *testing.T, r *rand.Rand, s *store.Store) {
 	require.NoError(t, s.Settle(t.Context(), claim))
 }
 
-func openStore(t *testing.T, dir string) *store.Store {
+func openStore(t *testing.T, dir string) *memory.Store {
 	t.Helper()
 	factory := filestorage.NewFactory()
 	config := factory.CreateDefaultConfig().(*filestorage.Config)
@@ -89,18 +90,26 @@ func openStore(t *testing.T, dir string) *store.Store {
 	require.NoError(t, ext.Start(t.Context(), componenttest.NewNopHost()))
 	client, err := ext.(storage.Extension).GetClient(t.Context(), component.KindReceiver, component.MustNewID("pushgateway"), "")
 	require.NoError(t, err)
-	s := store.New(store.Options{
-		Scope: pushtest.Scope, Client: client, Now: time.Now, Tick: time.Now,
-		StorageFailed: func(operation store.Operation, err error) { assert.NoError(t, err, operation) },
-	})
+	s := memory.New(options(t), client)
 	require.NoError(t, s.Restore(t.Context()))
 	return s
 }
 
+func options(t *testing.T) store.Options {
+	t.Helper()
+	return store.Options{
+		Scope: pushtest.Scope, Now: time.Now, Tick: time.Now,
+		StorageFailed: func(operation store.Operation, err error) { assert.NoError(t, err, operation) },
+	}
+}
+
 // heldBy is everything that a store holds.
-func heldBy(s *store.Store) map[string][]int {
+func heldBy(t *testing.T, s *memory.Store) map[string][]int {
+	t.Helper()
 	held := map[string][]int{"pending": {int(s.Counts().PendingSize)}}
-	for snapshot := range s.Snapshots() {
+	snapshots, err := s.Snapshots(t.Context())
+	require.NoError(t, err)
+	for _, snapshot := range snapshots {
 		at := []int{int(snapshot.PushTime.UnixNano()), int(snapshot.PushFailureTime.UnixNano())}
 		for _, f := range snapshot.Families {
 			encoded, _ := new(pmetric.ProtoMarshaler).MarshalMetrics(f.Metrics())

@@ -37,26 +37,26 @@ const (
 // groups implements the use cases with groups.
 type groups struct {
 	in       *Ingest
-	store    *store.Store
+	options  store.Options
+	store    store.Store
 	restored chan struct{} // closed when groups are restored
 	stop     context.CancelFunc
 	running  sync.WaitGroup
 	closed   sync.Once
 }
 
-// Start restores groups from the storage, which may be nil. Then it exports and expires groups until Shutdown. Requests wait until
+// Start opens the store and restores its groups. Then it exports and expires groups until Shutdown. Requests wait until
 // groups are restored. Start is called once, before the first request.
-func (in *Ingest) Start(client store.Client) error {
+func (in *Ingest) Start(open func(store.Options) store.Store) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	g := &groups{in: in, store: store.New(in.storeOptions(client)), restored: make(chan struct{}), stop: cancel}
+	options := in.storeOptions()
+	g := &groups{in: in, options: options, store: open(options), restored: make(chan struct{}), stop: cancel}
 	in.groups = g
 	g.running.Go(func() {
 		if err := g.store.Restore(ctx); err != nil {
 			return // Shutdown came first.
 		}
-		if client != nil {
-			in.telemetry.restored(g.store.Counts())
-		}
+		in.telemetry.restored(g.store.Counts())
 		in.outbox.Serve(g.store)
 		close(g.restored)
 		g.expire(ctx)
@@ -64,7 +64,7 @@ func (in *Ingest) Start(client store.Client) error {
 	return in.telemetry.observeGroups(g.store, in.outbox)
 }
 
-func (in *Ingest) storeOptions(client store.Client) store.Options {
+func (in *Ingest) storeOptions() store.Options {
 	o := in.options.Groups.Store
 	o.RepublishInterval = in.options.Groups.RepublishInterval
 	o.Scope = in.options.Translate.ScopeName
@@ -72,7 +72,6 @@ func (in *Ingest) storeOptions(client store.Client) store.Options {
 	o.PushTimes = in.pushTimes()
 	o.Now = time.Now
 	o.Tick = in.outbox.Tick
-	o.Client = client
 	o.StorageFailed = func(operation store.Operation, err error) { in.telemetry.storageFailed(string(operation), err) }
 	return o
 }
@@ -136,7 +135,7 @@ func (g *groups) families(push *translate.Push) ([]*store.Family, error) {
 	var failed error
 	for _, f := range push.Families {
 		push.WithFamily(f, func(md pmetric.Metrics) {
-			family, err := g.store.NewFamily(f.Name, f.Type.String(), md)
+			family, err := g.options.NewFamily(f.Name, f.Type.String(), md)
 			families, failed = append(families, family), errors.Join(failed, err)
 		})
 	}
@@ -169,15 +168,15 @@ func (in *Ingest) noteFailure(ctx context.Context, key groupingkey.Key, err erro
 
 // Delete removes a group and marks its series stale. A group that does not exist is no error. The error is a *Refusal.
 func (in *Ingest) Delete(ctx context.Context, key groupingkey.Key) error {
-	return in.remove(ctx, func(s *store.Store) error { return s.Delete(ctx, key) })
+	return in.remove(ctx, func(s store.Store) error { return s.Delete(ctx, key) })
 }
 
 // Wipe removes all groups. The error is a *Refusal; some groups may be removed then.
 func (in *Ingest) Wipe(ctx context.Context) error {
-	return in.remove(ctx, func(s *store.Store) error { return s.Wipe(ctx) })
+	return in.remove(ctx, func(s store.Store) error { return s.Wipe(ctx) })
 }
 
-func (in *Ingest) remove(ctx context.Context, remove func(*store.Store) error) error {
+func (in *Ingest) remove(ctx context.Context, remove func(store.Store) error) error {
 	if err := in.awaitGroups(ctx); err != nil {
 		return err
 	}
@@ -227,8 +226,12 @@ func (in *Ingest) Groups(ctx context.Context) (iter.Seq[gather.Group], error) {
 	if err := in.awaitGroups(ctx); err != nil {
 		return nil, err
 	}
+	snapshots, err := in.groups.store.Snapshots(ctx)
+	if err != nil {
+		return nil, refuseUnstored(err)
+	}
 	return func(yield func(gather.Group) bool) {
-		for snapshot := range in.groups.store.Snapshots() {
+		for _, snapshot := range snapshots {
 			if !yield(readable(snapshot)) {
 				return
 			}

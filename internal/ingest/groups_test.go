@@ -28,6 +28,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
 )
 
 // remembering is a receiver with groups, in a bubble of synctest.
@@ -41,12 +42,12 @@ type remembering struct {
 	ended    map[string][]time.Time      // when markers came, by job
 }
 
-func newRemembering(t *testing.T, holding store.Options, client store.Client) *remembering {
+func newRemembering(t *testing.T, holding store.Options, client memory.Client) *remembering {
 	t.Helper()
 	return newRememberingWith(t, zap.NewNop(), holding, client)
 }
 
-func newRememberingWith(t *testing.T, logger *zap.Logger, holding store.Options, client store.Client) *remembering {
+func newRememberingWith(t *testing.T, logger *zap.Logger, holding store.Options, client memory.Client) *remembering {
 	t.Helper()
 	r := &remembering{T: t, received: map[string][]time.Time{}, ended: map[string][]time.Time{}}
 	next, err := consumer.NewMetrics(r.consume)
@@ -57,7 +58,7 @@ func newRememberingWith(t *testing.T, logger *zap.Logger, holding store.Options,
 		Translate: pushtest.Options(), Groups: &GroupOptions{RepublishInterval: time.Minute, Store: holding},
 	}, next)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(client))
+	require.NoError(t, r.Start(func(o store.Options) store.Store { return memory.New(o, client) }))
 	return r
 }
 

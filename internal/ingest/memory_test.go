@@ -23,6 +23,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
@@ -124,8 +125,9 @@ func live(t *testing.T, options Options, r Request) int64 {
 	most := pushtest.SettledHeap()
 	runtime.KeepAlive(batch)
 	if options.Groups != nil {
-		s := store.New(store.Options{Scope: pushtest.Scope, Now: time.Now, Tick: time.Now})
-		held := &groups{store: s}
+		o := store.Options{Scope: pushtest.Scope, Now: time.Now, Tick: time.Now}
+		s := memory.New(o, nil)
+		held := &groups{options: o, store: s}
 		families, err := held.families(push)
 		require.NoError(t, err)
 		require.NoError(t, s.Push(t.Context(), r.Key, families, true, time.Now()))

@@ -17,7 +17,7 @@ import (
 )
 
 // observeGroups registers the gauges of groups.
-func (t *telemetry) observeGroups(s *store.Store, o *outbox.Outbox) error {
+func (t *telemetry) observeGroups(s store.Store, o *outbox.Outbox) error {
 	observe := func(value func() int64) metric.Int64Callback {
 		return func(_ context.Context, o metric.Int64Observer) error {
 			o.Observe(value())
@@ -45,8 +45,11 @@ func (t *telemetry) observeGroups(s *store.Store, o *outbox.Outbox) error {
 	)
 }
 
-// restored logs the result of restoring groups.
+// restored logs the result of restoring groups, if there are any.
 func (t *telemetry) restored(c store.Counts) {
+	if c == (store.Counts{}) {
+		return
+	}
 	t.logger.Info("Groups restored", zap.Int("groups", c.Groups), zap.Int("series", c.Series), zap.Int("pending_stale_markers", c.Pending))
 }
 

@@ -40,7 +40,7 @@ var errStuck = errors.New("the next consumer did not return before the shutdown 
 // Source provides the groups to export.
 type Source interface {
 	// Claim returns what is due. If nothing is, it returns nil and the next due time, zero for never.
-	Claim(store.Limits) (*store.Claim, time.Time)
+	Claim(context.Context, store.Limits) (*store.Claim, time.Time)
 	// Settle ends a claim whose parts have their outcomes.
 	Settle(context.Context, *store.Claim) error
 	// Changed receives when something may be due earlier than Claim returned.
@@ -96,7 +96,7 @@ func (g *groups) shutdown(ctx context.Context) error {
 		defer close(done)
 		g.claiming.Wait()
 		for g.context.Err() == nil && g.probesIn() == 0 {
-			claim, _ := g.source.Claim(g.limits())
+			claim, _ := g.source.Claim(ctx, g.limits())
 			if claim == nil {
 				break
 			}
@@ -120,7 +120,7 @@ func (g *groups) shutdown(ctx context.Context) error {
 // run claims and exports what is due until the context ends.
 func (g *groups) run(ctx context.Context) {
 	for g.await(ctx) {
-		claim, due := g.source.Claim(g.limits())
+		claim, due := g.source.Claim(ctx, g.limits())
 		if claim == nil {
 			if !g.awaitDue(ctx, due) {
 				return

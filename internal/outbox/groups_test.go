@@ -23,6 +23,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
@@ -34,7 +35,8 @@ type groupsRig struct {
 	*backend
 
 	outbox   *Outbox
-	store    *store.Store
+	store    *memory.Store
+	options  store.Options
 	observer observer
 }
 
@@ -53,7 +55,8 @@ func newGroupsRig(b *backend, change func(*store.Options)) *groupsRig {
 		Next: b, Observer: &r.observer, Tracer: noop.NewTracerProvider().Tracer(""), RepublishInterval: options.RepublishInterval, Now: time.Now,
 	})
 	options.Tick = r.outbox.Tick
-	r.store = store.New(options)
+	r.options = options
+	r.store = memory.New(options, nil)
 	return r
 }
 
@@ -89,7 +92,7 @@ func (r *groupsRig) put(t *testing.T, job string, metrics ...string) {
 	var families []*store.Family
 	for _, f := range push.Families {
 		push.WithFamily(f, func(md pmetric.Metrics) {
-			family, err := r.store.NewFamily(f.Name, f.Type.String(), md)
+			family, err := r.options.NewFamily(f.Name, f.Type.String(), md)
 			require.NoError(t, err)
 			families = append(families, family)
 		})

@@ -21,27 +21,22 @@ func (e *ConflictError) Error() string {
 	return "pushed metrics are invalid or inconsistent with existing metrics: " + e.detail
 }
 
-// conflictError returns the error for a series of another group.
-func conflictError(description string, key groupingkey.Key) error {
+// SeriesConflict returns the error for a series of another group.
+func SeriesConflict(description string, key groupingkey.Key) error {
 	return &ConflictError{fmt.Sprintf(
 		"collected metric %s, which the group %s holds, was collected before with the same name and label values", description, key)}
-}
-
-// collisionError returns the error for families of one group that share series names.
-func collisionError(name string, owner *Family) error {
-	return &ConflictError{fmt.Sprintf("collected metric named %q collides with previously collected %s named %q", name, owner.Type, owner.Name)}
 }
 
 // LimitError says which limit of the store a change exceeds.
 type LimitError struct {
 	Limit string // the setting's name
 	Max   int64
-	what  string
+	What  string // what came, and what is held
 }
 
 // Error names the limit, its value and the pushed number.
 func (e *LimitError) Error() string {
-	return fmt.Sprintf("%s; the limit groups::%s is %d", e.what, e.Limit, e.Max)
+	return fmt.Sprintf("%s; the limit groups::%s is %d", e.What, e.Limit, e.Max)
 }
 
 // StorageError says that the storage extension failed. Nothing was changed.

@@ -1,0 +1,392 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package memory
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// Push implements store.Store.
+func (s *Store) Push(
+	ctx context.Context, key groupingkey.Key, families []*store.Family, replace bool, at time.Time, emptied ...string,
+) error {
+	g, err := s.lock(ctx, key, true)
+	if err != nil {
+		return err
+	}
+	defer g.unlock()
+	c := newChange(g)
+	c.pushed, c.since = at, at
+	for _, f := range families {
+		f.PushTime = at
+		c.add = append(c.add, newFamily(f))
+		if old := g.families[f.Name]; old != nil && !replace {
+			c.drop = append(c.drop, old)
+		}
+	}
+	for _, name := range emptied {
+		if old := g.families[name]; old != nil {
+			c.drop = append(c.drop, old)
+		}
+	}
+	if replace {
+		c.drop = slices.Collect(maps.Values(g.families))
+	} else if err := c.checkCollisions(families); err != nil {
+		s.removeIfEmpty(g)
+		return err
+	}
+	return s.apply(ctx, c)
+}
+
+// Fail implements store.Store.
+func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) error {
+	g, err := s.lock(ctx, key, true)
+	if err != nil {
+		return err
+	}
+	defer g.unlock()
+	c := newChange(g)
+	c.failed = at
+	if c.pushed.IsZero() {
+		c.since = at
+	}
+	return s.apply(ctx, c)
+}
+
+// Delete implements store.Store.
+func (s *Store) Delete(ctx context.Context, key groupingkey.Key) error {
+	return s.deleteIf(ctx, key, func(*group) bool { return true })
+}
+
+func (s *Store) deleteIf(ctx context.Context, key groupingkey.Key, condition func(*group) bool) error {
+	g, err := s.lock(ctx, key, false)
+	if g == nil || err != nil {
+		return err
+	}
+	defer g.unlock()
+	if !g.alive || !condition(g) {
+		return nil
+	}
+	c := newChange(g)
+	c.hide, c.drop = true, slices.Collect(maps.Values(g.families))
+	c.pushed, c.failed = time.Time{}, time.Time{}
+	return s.apply(ctx, c)
+}
+
+// changesAtOnce is the number of concurrent changes of a wipe or an expiry. Concurrent changes share writes.
+const changesAtOnce = 64
+
+// Wipe implements store.Store.
+func (s *Store) Wipe(ctx context.Context) error {
+	snapshots, err := s.Snapshots(ctx)
+	if err != nil {
+		return err
+	}
+	var keys []groupingkey.Key
+	for _, snapshot := range snapshots {
+		keys = append(keys, snapshot.Key)
+	}
+	return forEach(keys, func(key groupingkey.Key) error { return s.Delete(ctx, key) })
+}
+
+// forEach calls do concurrently for each element until a call fails. It returns the first error.
+func forEach[E any](all []E, do func(E) error) (failed error) {
+	var mu sync.Mutex
+	next := func() (E, bool) {
+		mu.Lock()
+		defer mu.Unlock()
+		var none E
+		if len(all) == 0 || failed != nil {
+			return none, false
+		}
+		first := all[0]
+		all = all[1:]
+		return first, true
+	}
+	var working sync.WaitGroup
+	for range min(changesAtOnce, len(all)) {
+		working.Go(func() {
+			for e, ok := next(); ok; e, ok = next() {
+				if err := do(e); err != nil {
+					mu.Lock()
+					failed = cmp.Or(failed, err)
+					mu.Unlock()
+				}
+			}
+		})
+	}
+	working.Wait()
+	return failed
+}
+
+// change is an atomic change of one group. The group is locked.
+type change struct {
+	group  *group
+	create bool // the group becomes visible
+	hide   bool // the group becomes invisible
+	drop   []*family
+	add    []*family
+	acked  []*markers // markers that are no longer pending
+	pushed time.Time
+	failed time.Time
+	since  time.Time // new start of the group's time to live, or zero
+
+	outgoing []*content // dropped contents that are not replaced by the same series
+	incoming []*content // added contents that do not replace the same series
+
+	oldSeries map[series.Hash]bool // series of the dropped contents, and whether they end
+	readded   map[series.Hash]bool // pending series that are added again
+	added     []series.Hash        // series that are new to the store
+	taken     []takeover
+	ended     []series.Hash // series that end without a marker
+	times     content       // push times of a created group
+	markers   []*markers
+	counts    store.Counts // differences
+}
+
+// takeover is a series with a pending marker in another group.
+type takeover struct {
+	series series.Hash
+	from   *group
+}
+
+func newChange(g *group) *change {
+	return &change{group: g, create: !g.alive, pushed: g.pushed, failed: g.failed}
+}
+
+// apply makes the change completely or not at all.
+func (s *Store) apply(ctx context.Context, c *change) error {
+	defer s.removeIfEmpty(c.group)
+	s.compare(c)
+	if err := s.reserve(c); err != nil {
+		s.abandon(c)
+		return err
+	}
+	err := s.endSeries(c)
+	if err == nil {
+		err = s.write(ctx, c)
+	}
+	if err != nil {
+		s.unreserve(c)
+		return err
+	}
+	s.publish(c)
+	return nil
+}
+
+// compare determines which series are added and which end. It skips families that are replaced by the same series, the
+// common case.
+func (s *Store) compare(c *change) {
+	g := c.group
+	if c.create {
+		c.times = s.timesOf(g.key)
+	}
+	c.outgoing, c.incoming = c.findOutgoing(), c.findIncoming()
+	c.oldSeries = make(map[series.Hash]bool)
+	for _, content := range c.outgoing {
+		for _, h := range content.series {
+			c.oldSeries[h] = true
+		}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, old := range c.outgoing {
+		if old.exported.IsZero() {
+			if g.dropping == nil {
+				g.dropping = make(map[*content]bool)
+			}
+			g.dropping[old] = true
+		}
+	}
+}
+
+// abandon lets claims use the contents that the change would have dropped.
+func (s *Store) abandon(c *change) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	g := c.group
+	g.mu.Lock()
+	dropping := len(g.dropping) > 0
+	g.dropping = nil
+	g.mu.Unlock()
+	if dropping && g.claim == nil {
+		s.place(g)
+	}
+}
+
+// timesOf returns the series of a group's push times.
+func (s *Store) timesOf(key groupingkey.Key) content {
+	return content{series: series.Append(nil, s.options.PushTimesOf(key, time.Time{}, time.Time{}), s.options.Scope), slot: noSlot}
+}
+
+func (c *change) findOutgoing() []*content {
+	again := make(map[string]bool, len(c.add))
+	for _, f := range c.add {
+		old := c.group.families[f.name]
+		again[f.name] = old != nil && slices.Equal(old.series, f.series)
+	}
+	var contents []*content
+	for _, f := range c.drop {
+		if !again[f.name] {
+			contents = append(contents, &f.content)
+		}
+	}
+	if c.hide {
+		contents = append(contents, &c.group.times)
+	}
+	return contents
+}
+
+func (c *change) findIncoming() []*content {
+	var contents []*content
+	for _, f := range c.add {
+		if old := c.group.families[f.name]; old == nil || !slices.Equal(old.series, f.series) {
+			contents = append(contents, &f.content)
+		}
+	}
+	if c.create {
+		contents = append(contents, &c.times)
+	}
+	return contents
+}
+
+// endSeries builds the markers for ending series that were exported.
+func (s *Store) endSeries(c *change) error {
+	if len(c.oldSeries) == 0 {
+		return nil
+	}
+	var exported []*content
+	for _, content := range c.outgoing {
+		if c.group.isDropping(content) {
+			continue
+		}
+		exported = append(exported, content)
+	}
+	return s.newMarkers(c, exported, func(h series.Hash) bool { return c.oldSeries[h] })
+}
+
+// isDropping reports whether the current change drops the content without a marker.
+func (g *group) isDropping(c *content) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.dropping[c]
+}
+
+// metricsOf decodes a content of the change. Push times are not stored encoded and are built.
+func (s *Store) metricsOf(c *change, content *content) pmetric.Metrics {
+	if content == &c.group.times || content == &c.times {
+		return s.options.PushTimesOf(c.group.key, c.pushed, c.failed)
+	}
+	return content.Metrics()
+}
+
+// publish makes the change visible and schedules its export.
+func (s *Store) publish(c *change) {
+	now, g := s.options.Now(), c.group
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.counts.Add(decrease(c.counts))
+	for _, t := range c.taken {
+		s.takeOver(g, t)
+	}
+	for _, h := range c.ended {
+		delete(s.series, h)
+	}
+	g.readding = nil
+	if c.hide {
+		s.removeExpiry(g)
+	} else if !c.since.IsZero() {
+		s.touch(g, c.since)
+	}
+	s.publishGroup(c, now)
+	if len(c.acked) == 0 { // An acknowledgement needs no export.
+		s.enqueue(g, now)
+	}
+}
+
+// publishGroup updates what readers and claims see of the group. Store.mu is held.
+func (s *Store) publishGroup(c *change, now time.Time) {
+	g := c.group
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	exported := c.inherit(now)
+	for _, f := range c.drop {
+		s.dropFirst(f)
+		delete(g.unsent, f)
+		delete(g.families, f.name)
+	}
+	for _, f := range c.add {
+		g.families[f.name] = f
+		if g.unsent == nil {
+			g.unsent = make(map[*family]struct{}, len(c.add))
+		}
+		g.unsent[f] = struct{}{}
+	}
+	s.counts.Pending -= len(c.readded)
+	for h := range c.readded {
+		delete(g.pendingSeries, h)
+	}
+	s.dropMarkers(g, c.acked)
+	for _, m := range c.markers {
+		m.lapsed = exported.Add(lookback)
+		s.addMarkers(m)
+	}
+	if c.create {
+		g.times = c.times
+	}
+	if c.create || !c.pushed.Equal(g.pushed) || !c.failed.Equal(g.failed) {
+		g.timesSent = false
+	}
+	g.alive = !c.hide && (c.create || g.alive)
+	g.pushed, g.failed, g.dropping = c.pushed, c.failed, nil
+}
+
+// inherit gives added contents the last export time of their series. It returns the latest export time of the dropped
+// contents. The group's mu is held.
+func (c *change) inherit(now time.Time) (dropped time.Time) {
+	for _, f := range c.drop {
+		dropped = later(dropped, f.exported)
+	}
+	if c.hide {
+		dropped = later(dropped, c.group.times.exported)
+	}
+	latest := dropped
+	if len(c.readded)+len(c.taken) > 0 {
+		latest = now
+	}
+	for _, added := range c.incoming {
+		added.exported = latest
+	}
+	for _, f := range c.add {
+		if old := c.group.families[f.name]; old != nil && f.exported.IsZero() {
+			f.exported = old.exported
+		}
+	}
+	return dropped
+}
+
+// checkCollisions refuses a POST whose families collide with those that it keeps.
+func (c *change) checkCollisions(families []*store.Family) error {
+	replaced := make(map[string]bool, len(c.drop))
+	for _, f := range c.drop {
+		replaced[f.name] = true
+	}
+	return store.CheckCollisions(families, func(name string) string {
+		if f := c.group.families[name]; f != nil && !replaced[name] {
+			return f.typ
+		}
+		return ""
+	})
+}

@@ -1,0 +1,59 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package memory
+
+import (
+	"time"
+
+	"go.opentelemetry.io/collector/pdata/pmetric"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+// family is a metric family of a group.
+type family struct {
+	name, typ string
+	pushTime  time.Time // of the push that set the family
+
+	content
+
+	// first is the content with exemplars until it is accepted once, or nil. Guarded by the group's mu.
+	first []byte
+}
+
+func newFamily(f *store.Family) *family {
+	return &family{
+		name: f.Name, typ: f.Type, pushTime: f.PushTime, first: f.First,
+		content: content{encoded: f.Encoded, series: f.Series, slot: noSlot},
+	}
+}
+
+// held returns the family for readers.
+func (f *family) held() store.Held {
+	return store.Held{Name: f.name, Type: f.typ, PushTime: f.pushTime, Metrics: f.Metrics}
+}
+
+// content is encoded pdata of a group and its series.
+type content struct {
+	encoded  []byte
+	series   []series.Hash // forwarded series only
+	slot     int           // in the group's slots; noSlot if not stored
+	exported time.Time     // last time that these series may have been exported; guarded by the group's mu
+}
+
+// newContent encodes metrics and lists their series.
+func (s *Store) newContent(md pmetric.Metrics) (content, error) {
+	encoded, err := store.Encode(md)
+	if err != nil {
+		return content{}, err
+	}
+	return content{encoded: encoded, series: series.Append(nil, md, s.options.Scope), slot: noSlot}, nil
+}
+
+// Metrics decodes the content into new pdata.
+func (c *content) Metrics() pmetric.Metrics { return store.Decode(c.encoded) }
+
+// size returns the memory of the content in bytes.
+func (c *content) size() int64 { return int64(len(c.encoded) + 8*cap(c.series)) }
