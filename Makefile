@@ -195,4 +195,4 @@ $(TOOLS)/pushgateway: internal/tools/pushgateway/go.mod internal/tools/pushgatew
 	go -C internal/tools/pushgateway build -o $@ github.com/prometheus/pushgateway
 
 $(TOOLS)/prometheus $(TOOLS)/promtool: internal/tools/prometheus/go.mod internal/tools/prometheus/go.sum
-	go -C internal/tools/prometheus build -o $@ github.com/prometheus/prometheus/cmd/$(@F)
+	go -C internal/tools/prometheus build -tags remove_all_sd -o $@ github.com/prometheus/prometheus/cmd/$(@F)
