@@ -27,8 +27,7 @@ COVERAGE ?= 85
 # The vulnerability database that `make vuln` reads: an https:// or file:// URL.
 GOVULNDB ?= https://vuln.go.dev
 
-# The version of chloggen that writes CHANGELOG.md, and the name of a new entry.
-CHLOGGEN_VERSION := v0.29.0
+# The name of a new changelog entry.
 ENTRY ?= $(shell git branch --show-current)
 
 # The race detector needs cgo, and that a C compiler.
@@ -56,6 +55,14 @@ test: ## Run every test that needs only Go, with the race detector where there i
 	@$(if $(RACE),,echo "No C compiler, or cgo is off: the tests run without the race detector.")
 	go test $(RACE) -timeout 30m ./...
 	go -C e2e test $(RACE) -timeout 30m ./oracle/...
+
+.PHONY: check-386
+check-386: $(TOOLS)/typecheck ## Fail if a package or a test does not compile where an int has 32 bits
+	GOARCH=386 CGO_ENABLED=0 $(TOOLS)/typecheck
+
+.PHONY: test-386
+test-386: ## Run the unit tests where an int has 32 bits, on a kernel that runs 386 binaries
+	GOARCH=386 CGO_ENABLED=0 go test -timeout 30m ./...
 
 .PHONY: coverage
 coverage: ## Fail if the tests reach less than COVERAGE percent of a package
@@ -125,8 +132,9 @@ check-generated: $(TOOLS)/mdatagen ## Fail if generated files are stale
 
 .PHONY: tidy
 tidy: ## Tidy every go.mod
-	@for module in $(MODULES); do echo "tidy $$module"; go -C $$module mod tidy; done
+	@for module in $(MODULES) internal/tools/release; do echo "tidy $$module"; go -C $$module mod tidy; done
 
+# Not of internal/tools/release: that downloads some hundred modules for the tests of goreleaser's dependencies.
 .PHONY: check-tidy
 check-tidy: ## Fail if a go.mod is not tidy
 	@for module in $(MODULES); do echo "tidy $$module"; go -C $$module mod tidy -diff; done
@@ -146,31 +154,62 @@ vuln: build $(TOOLS)/govulncheck ## Fail if a known vulnerability is reached fro
 
 ##@ Changelog
 
-.PHONY: chlog-new
-chlog-new: ## Start a changelog entry, .chloggen/ENTRY.yaml; ENTRY is the name of the branch
-	internal/tools/changelog.sh new "$(ENTRY)"
+CHLOGGEN := $(TOOLS)/chloggen --config .chloggen/config.yaml
 
+.PHONY: chlog-new
+chlog-new: $(TOOLS)/chloggen ## Start a changelog entry, .chloggen/ENTRY.yaml; ENTRY is the name of the branch
+	$(CHLOGGEN) new --filename "$(ENTRY)"
+
+# chloggen ignores keys that it does not know, and with them what they say.
 .PHONY: chlog-validate
-chlog-validate: ## Fail if a changelog entry is not well-formed
-	internal/tools/changelog.sh validate
+chlog-validate: $(TOOLS)/chloggen ## Fail if a changelog entry is not well-formed
+	$(CHLOGGEN) validate
+	@! grep -HnvE '^(#|[[:space:]]|$$|(change_type|component|note|issues|subtext|change_logs):)' \
+		$(filter-out .chloggen/config.yaml,$(wildcard .chloggen/*.yaml)) || { echo "These keys are not known." >&2; exit 1; }
 
 .PHONY: chlog-preview
 chlog-preview: chlog-validate ## Show what the entries will be in CHANGELOG.md
-	go run go.opentelemetry.io/build-tools/chloggen@$(CHLOGGEN_VERSION) update --config .chloggen/config.yaml --dry
+	$(CHLOGGEN) update --dry
 
-.PHONY: chlog-update
-chlog-update: chlog-validate ## Move the entries into CHANGELOG.md, as release VERSION
-	go run go.opentelemetry.io/build-tools/chloggen@$(CHLOGGEN_VERSION) update --config .chloggen/config.yaml \
-		--version $(or $(VERSION),$(error say which release, as in VERSION=v0.2.0))
+##@ Release
+
+# Which version prepare-release names, and which one the manifest names.
+VERSION ?=
+RELEASED = v$(shell sed -nE 's/^  version: (.+)$$/\1/p' builder-config.yaml)
+
+GORELEASER := PATH="$(TOOLS):$$PATH" DISTRIBUTION_VERSION=$(RELEASED:v%=%) $(TOOLS)/goreleaser
+
+.PHONY: prepare-release
+prepare-release: chlog-validate ## Name VERSION in every file that does, and move the changelog entries into CHANGELOG.md
+	internal/tools/release.sh prepare "$(VERSION)"
+	$(CHLOGGEN) update --version "$(VERSION)"
+	sed -i 's/[[:space:]]*$$//' CHANGELOG.md
+
+.PHONY: sources
+sources: $(TOOLS)/builder
+	$(TOOLS)/builder --config builder-config.yaml --skip-compilation
+
+.PHONY: release-snapshot
+release-snapshot: sources $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## Build and check what a release hands out, in _dist
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean
+	internal/tools/release.sh verify _dist
+
+.PHONY: release
+release: sources $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## The same for a tag, and upload it as a draft; needs GITHUB_TOKEN
+	[ "$$(git describe --tags --exact-match)" = "$(RELEASED)" ] # the version that the manifest stamps
+	internal/tools/release.sh notes $(RELEASED) >_build/release-notes.md
+	$(GORELEASER) release --clean --release-notes _build/release-notes.md
+	internal/tools/release.sh verify _dist
 
 ##@ All of it
 
 .PHONY: check
-check: check-generated check-tidy check-license chlog-validate lint test coverage fuzz build e2e soak deploy ## Run everything that CI runs, but vuln
+check: check-generated check-tidy check-license chlog-validate check-386 lint test coverage fuzz build e2e soak deploy ## Run what .ci/run runs
 
 .PHONY: clean
 clean: ## Remove what was built
-	rm -rf _build .tools
+	rm -rf _build _dist .tools
 
 .PHONY: help
 help: ## List the targets
@@ -180,12 +219,16 @@ help: ## List the targets
 
 # The import path of each tool's main package.
 builder := go.opentelemetry.io/collector/cmd/builder
+chloggen := go.opentelemetry.io/build-tools/chloggen
 golangci-lint := github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 govulncheck := golang.org/x/vuln/cmd/govulncheck
 mdatagen := go.opentelemetry.io/collector/cmd/mdatagen
+typecheck := github.com/otelcol-pushgateway/pushgatewayreceiver/internal/tools/typecheck
 
 $(TOOLS)/%: internal/tools/go.mod internal/tools/go.sum
 	go -C internal/tools build -o $@ $($*)
+
+$(TOOLS)/typecheck: internal/tools/typecheck/main.go
 
 # Each tool goes by its relative name, too.
 .tools/%: $(TOOLS)/% ;
@@ -196,3 +239,10 @@ $(TOOLS)/pushgateway: internal/tools/pushgateway/go.mod internal/tools/pushgatew
 
 $(TOOLS)/prometheus $(TOOLS)/promtool: internal/tools/prometheus/go.mod internal/tools/prometheus/go.sum
 	go -C internal/tools/prometheus build -tags remove_all_sd -o $@ github.com/prometheus/prometheus/cmd/$(@F)
+
+# So have the tools that build a release.
+$(TOOLS)/goreleaser: internal/tools/release/go.mod internal/tools/release/go.sum
+	go -C internal/tools/release build -o $@ github.com/goreleaser/goreleaser/v2
+
+$(TOOLS)/cyclonedx-gomod: internal/tools/release/go.mod internal/tools/release/go.sum
+	go -C internal/tools/release build -o $@ github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod

@@ -111,7 +111,7 @@ func TestMistakesInValues(t *testing.T) {
 		{0, duration, ""},
 		{-1, duration, ""}, // Validation says that it is negative.
 		{30 * time.Second, duration, ""},
-		{60_000_000_000, duration, ""}, // nanoseconds, as a program writes them
+		{int64(60_000_000_000), duration, ""}, // nanoseconds, as a program writes them
 		{30, duration, "30 has no unit; write 30s"},
 		{604800, duration, "604800 has no unit; write 604800s"},
 		{1.5, duration, "1.5 has no unit; write 1.5s"},

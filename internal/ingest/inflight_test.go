@@ -54,8 +54,9 @@ func TestReservation(t *testing.T) {
 func TestInFlightWithoutLimit(t *testing.T) {
 	t.Parallel()
 	f := NewInFlight(0)
-	require.NoError(t, f.Reserve(1<<60))
-	assert.EqualValues(t, 1<<60, f.Bytes())
+	const large int64 = 1 << 60
+	require.NoError(t, f.Reserve(large))
+	assert.Equal(t, large, f.Bytes())
 }
 
 func TestInFlightIsExactUnderConcurrency(t *testing.T) {

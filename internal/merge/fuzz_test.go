@@ -138,7 +138,7 @@ func FuzzTotal(f *testing.F) {
 				} else {
 					p.push(v, start)
 				}
-				if err := s.push(pusher, counterSince(start, v)); err != nil {
+				if err := s.push(pusher, counterSince(int64(start), v)); err != nil {
 					want := v
 					if !(v < 0 || math.IsNaN(v) || math.IsInf(v, 0)) {
 						want = oracle(with(model, pusher, &p), ended)

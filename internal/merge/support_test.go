@@ -27,7 +27,7 @@ var (
 	boots = time.UnixMilli(1_700_000_000_000)
 )
 
-func created(ms int) pcommon.Timestamp {
+func created(ms int64) pcommon.Timestamp {
 	if ms == 0 {
 		return 0
 	}
@@ -41,7 +41,7 @@ func newMetric(name, prometheusType string) pmetric.Metric {
 	return m
 }
 
-func sumMetric(name, prometheusType string, monotonic bool, v float64, start int) pmetric.Metric {
+func sumMetric(name, prometheusType string, monotonic bool, v float64, start int64) pmetric.Metric {
 	m := newMetric(name, prometheusType)
 	sum := m.SetEmptySum()
 	sum.SetIsMonotonic(monotonic)
@@ -54,7 +54,7 @@ func sumMetric(name, prometheusType string, monotonic bool, v float64, start int
 
 func counter(v float64) pmetric.Metric { return counterSince(0, v) }
 
-func counterSince(start int, v float64) pmetric.Metric {
+func counterSince(start int64, v float64) pmetric.Metric {
 	return sumMetric("c_total", "counter", true, v, start)
 }
 
@@ -70,7 +70,7 @@ func gauge(v float64) pmetric.Metric { return gaugeOf("g", "gauge", v) }
 
 // buckets are the bounds and the counts of a histogram. The counts are those of each bucket alone.
 type buckets struct {
-	start  int
+	start  int64
 	bounds []float64
 	counts []uint64
 	sum    float64
@@ -98,7 +98,7 @@ func (b buckets) metric() pmetric.Metric {
 
 // native is an exponential histogram.
 type native struct {
-	start          int
+	start          int64
 	scale          int32
 	threshold      float64
 	zero           uint64

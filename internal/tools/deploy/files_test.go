@@ -72,3 +72,28 @@ func assertMemory(t *testing.T, limit int64, goLimit, config string) {
 	}
 	assert.LessOrEqual(t, expansion*inFlight+process, int64((share-spike)*float64(limit)), "the memory_limiter refuses what in_flight_bytes admits")
 }
+
+// TestOneVersion holds the image that files and documents name to the version that the distribution has.
+func TestOneVersion(t *testing.T) {
+	t.Parallel()
+	released := regexp.MustCompile(`(?m)^ {2}version: (\S+)$`).FindSubmatch(readFile(t, "builder-config.yaml"))
+	require.NotNil(t, released)
+	paths := []string{"README.md", "deploy/README.md"}
+	for _, pattern := range []string{"deploy/docker/*", "deploy/kubernetes/*"} {
+		found, err := filepath.Glob(filepath.Join(repository, pattern))
+		require.NoError(t, err)
+		for _, path := range found {
+			if filepath.Ext(path) == ".yaml" || filepath.Base(path) == "Dockerfile" {
+				paths = append(paths, strings.TrimPrefix(path, repository+"/"))
+			}
+		}
+	}
+	count := 0
+	for _, path := range paths {
+		for _, image := range regexp.MustCompile(`otelcol-pushgateway:([0-9]\S*)`).FindAllSubmatch(readFile(t, path), -1) {
+			assert.Equal(t, string(released[1]), strings.TrimRight(string(image[1]), "`,."), path)
+			count++
+		}
+	}
+	assert.Greater(t, count, 5)
+}
