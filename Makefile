@@ -9,7 +9,7 @@ TOOLS := $(CURDIR)/.tools
 DISTRIBUTION := _build/otelcol-pushgateway
 MODULES := . e2e internal/tools internal/tools/pushgateway internal/tools/prometheus internal/tools/deploy
 LINTED := . e2e internal/tools/deploy
-SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*' -not -path './_build/*' -not -path './e2e/*')
+SOURCES := $(shell find . -name '*.go' -not -name '*_test.go' -not -path './.*' -not -path './_build/*' -not -path './e2e/*') $(wildcard internal/page/assets/*)
 
 # How long each fuzz target runs.
 FUZZTIME ?= 20s
@@ -84,7 +84,7 @@ deploy: build $(TOOLS)/promtool ## Check deploy/ with each format's own tool
 	go -C internal/tools/deploy test -count=1 ./...
 
 .PHONY: clients
-clients: ## Install what the end-to-end tests run: apt packages as root, prom-client from npm
+clients: ## Install what the end-to-end tests run: apt packages as root, prom-client and axe-core from npm
 	e2e/clients/install.sh
 
 .PHONY: differential

@@ -56,6 +56,10 @@ type Config struct {
 	// which is the default, nothing is stored. An empty block enables groups with the defaults.
 	Groups configoptional.Optional[GroupsConfig] `mapstructure:"groups"`
 
+	// Page configures the page for the browser. If absent, which is the default, the page shows only what the port shows anyway: with
+	// groups the groups, jobs and status, otherwise there is no page. An empty block enables all views. enabled: false disables all.
+	Page configoptional.Optional[PageConfig] `mapstructure:"page"`
+
 	_ struct{}
 }
 
@@ -110,6 +114,24 @@ type GroupsConfig struct {
 	_ struct{}
 }
 
+// PageConfig configures the page for the browser. All of it is shown to everybody who may push.
+type PageConfig struct {
+	// Live shows pushes as they come, without values, and refused requests with their reason. Default: true.
+	Live bool `mapstructure:"live"`
+
+	// Peek allows to watch the values of the pushes of one job. It requires Live. Default: false.
+	Peek bool `mapstructure:"peek"`
+
+	// Actions shows the buttons that delete groups. Hiding them is no protection: the same requests can be sent without them.
+	// Default: true.
+	Actions bool `mapstructure:"actions"`
+
+	// Jobs bounds the jobs whose last push and usual interval are remembered: 1 to 1000000. Default: 8192.
+	Jobs int `mapstructure:"jobs"`
+
+	_ struct{}
+}
+
 // Timestamps selects how explicit timestamps in a push are treated.
 type Timestamps string
 
@@ -159,6 +181,7 @@ func (c *Config) Validate() error {
 		c.Histograms.validate(),
 		c.Limits.validate(),
 		c.validateGroups(),
+		c.validatePage(),
 	)
 }
 
@@ -277,6 +300,39 @@ func (g *GroupsConfig) validate() error {
 		errs = errors.Join(errs, fmt.Errorf("groups::ttl: must not be negative, is %s; 0 means for ever", g.TTL))
 	}
 	return errs
+}
+
+// maxJobs bounds the memory of page::jobs to some hundred megabytes.
+const maxJobs = 1_000_000
+
+func (c *Config) validatePage() error {
+	if !c.Page.HasValue() {
+		return nil
+	}
+	var errs error
+	page := c.Page.Get()
+	if page.Jobs < 1 || page.Jobs > maxJobs {
+		errs = errors.Join(errs, fmt.Errorf("page::jobs: must be between 1 and %d, is %d", maxJobs, page.Jobs))
+	}
+	if page.Peek && !page.Live {
+		errs = errors.Join(errs, errors.New("page::peek: requires page::live, which shows the pushes"))
+	}
+	return errs
+}
+
+// page returns the settings of the page, or nil if there is none. If the setting is absent, nothing becomes readable that the port did
+// not show before.
+func (c *Config) page() *PageConfig {
+	switch {
+	case c.Page.HasValue():
+		return c.Page.Get()
+	case c.Page == configoptional.None[PageConfig]() || !c.Groups.HasValue(): // None is the result of enabled: false.
+		return nil
+	default:
+		page := defaultPage
+		page.Live = false
+		return &page
+	}
 }
 
 // mode names how pushes are processed.

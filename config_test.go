@@ -59,6 +59,7 @@ func TestLoadConfig(t *testing.T) {
 			c.PushTimeMetrics = false
 			c.IgnoreDelete = true
 			c.Limits = LimitsConfig{InFlightBytes: 1048576, SeriesPerPush: 1000, LabelsPerSeries: 20, LabelValueLength: 256}
+			c.Page = configoptional.Some(PageConfig{Jobs: 100})
 		}),
 		"endpoint":                  with(func(c *Config) { c.ServerConfig.NetAddr.Endpoint = "0.0.0.0:9091" }),
 		"read_timeout":              with(func(c *Config) { c.ServerConfig.ReadTimeout = 5 * time.Second }),
@@ -81,6 +82,9 @@ func TestLoadConfig(t *testing.T) {
 			*g = GroupsConfig{RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, MaxBytes: 100 << 20, AdminAPI: true}
 		})),
 		"groups_disabled": with(func(c *Config) { c.Groups = configoptional.None[GroupsConfig]() }),
+		"page":            with(withPage(unchanged)),
+		"page_peek":       with(withPage(func(p *PageConfig) { p.Peek = true })),
+		"page_disabled":   with(both(withGroups(unchangedGroups), withoutPage)),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -105,6 +109,9 @@ func TestEverySettingHasACase(t *testing.T) {
 	}
 	for _, key := range configcheck.Keys(reflect.TypeFor[LimitsConfig]()) {
 		assert.True(t, all.IsSet("limits::"+key), "testdata/config.yaml: all_settings lacks limits::%s", key)
+	}
+	for _, key := range configcheck.Keys(reflect.TypeFor[PageConfig]()) {
+		assert.True(t, all.IsSet("page::"+key), "testdata/config.yaml: all_settings lacks page::%s", key)
 	}
 	groups, err := testdataConfig(t).Sub("pushgateway/groups_all_settings")
 	require.NoError(t, err)
@@ -150,6 +157,10 @@ func TestRefusedConfig(t *testing.T) {
 		"negative series_per_push":           {map[string]any{"limits": map[string]any{"series_per_push": -1}}, `limits::series_per_push: must not be negative`},
 		"negative labels_per_series":         {map[string]any{"limits": map[string]any{"labels_per_series": -1}}, `limits::labels_per_series: must not be negative`},
 		"negative label_value_length":        {map[string]any{"limits": map[string]any{"label_value_length": -1}}, `limits::label_value_length: must not be negative`},
+		"unknown key in page":                {map[string]any{"page": map[string]any{"view": true}}, `unknown key "page::view"; known are live`},
+		"no jobs":                            {map[string]any{"page": map[string]any{"jobs": 0}}, `page::jobs: must be between 1 and 1000000, is 0`},
+		"too many jobs":                      {map[string]any{"page": map[string]any{"jobs": 1000001}}, `page::jobs: must be between 1 and 1000000, is 1000001`},
+		"peek without live":                  {map[string]any{"page": map[string]any{"peek": true, "live": false}}, `page::peek: requires page::live`},
 		"top-level key in limits":            {map[string]any{"limits": map[string]any{"max_request_body_size": 1}}, `unknown key "limits::max_request_body_size"; max_request_body_size belongs at the top level of the receiver`},
 		"key of groups at the top level":     {map[string]any{"ttl": "1h"}, `unknown key "ttl"; it belongs in a block, as groups::ttl`},
 		"key of limits in groups":            {map[string]any{"groups": map[string]any{"in_flight_bytes": 1}}, `unknown key "groups::in_flight_bytes"; it belongs in a block, as limits::in_flight_bytes`},

@@ -8,6 +8,7 @@
 // group, as a Pushgateway does, and exports it repeatedly. Packages call only those below them:
 //
 //	internal/pushhttp      request: route, grouping key, content coding, body; and the status of the response
+//	internal/page          the page for the browser: files, JSON API, stream of pushes
 //	internal/groupingkey   URL path <-> grouping key
 //	internal/exposition    body -> batch of families and series, one grammar per format
 //	internal/translate     batch and grouping key -> pdata, refused if it contradicts itself

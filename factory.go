@@ -39,6 +39,9 @@ const (
 	defaultMaxBytes = 1 << 30
 )
 
+// defaultPage remembers more jobs than most installations have, in about two megabytes.
+var defaultPage = PageConfig{Live: true, Actions: true, Jobs: 8192}
+
 // NewFactory returns the factory of the receiver.
 func NewFactory() receiver.Factory {
 	return receiver.NewFactory(
@@ -66,6 +69,7 @@ func createDefaultConfig() component.Config {
 			MaxSeries:         defaultMaxSeries,
 			MaxBytes:          defaultMaxBytes,
 		}),
+		Page: configoptional.Default(defaultPage),
 	}
 }
 

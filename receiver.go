@@ -24,6 +24,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/page"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
@@ -38,17 +39,23 @@ type pushgatewayReceiver struct {
 	config *Config
 	set    receiver.Settings
 	ingest *ingest.Ingest
+	feed   *page.Feed // nil without a page
 
 	server  *http.Server // nil before Start and after Shutdown
 	serving sync.WaitGroup
 }
 
 func newReceiver(set receiver.Settings, config *Config, next consumer.Metrics) (*pushgatewayReceiver, error) {
-	in, err := ingest.New(set, ingestOptions(set, config), next)
+	options := ingestOptions(set, config)
+	feed := newFeed(config)
+	if feed != nil {
+		options.Watcher = feed
+	}
+	in, err := ingest.New(set, options, next)
 	if err != nil {
 		return nil, err
 	}
-	return &pushgatewayReceiver{config: config, set: set, ingest: in}, nil
+	return &pushgatewayReceiver{config: config, set: set, ingest: in, feed: feed}, nil
 }
 
 func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
@@ -179,6 +186,7 @@ func (r *pushgatewayReceiver) newServer(ctx context.Context, host component.Host
 		IgnoreDelete: r.config.IgnoreDelete,
 		Groups:       r.groupRoutes(),
 		InFlight:     r.ingest.InFlight,
+		Page:         r.newPage(),
 	}, r.ingest)
 }
 
@@ -222,6 +230,9 @@ func (r *pushgatewayReceiver) flags() map[string]string {
 // their connections. It may be called before Start and more than once.
 func (r *pushgatewayReceiver) Shutdown(ctx context.Context) error {
 	r.ingest.Stopping()
+	if r.feed != nil {
+		r.feed.Stop() // Event streams do not end by themselves.
+	}
 	limited, cancel := context.WithTimeout(ctx, shutdownTimeout)
 	defer cancel()
 	if r.server != nil {

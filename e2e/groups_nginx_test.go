@@ -30,6 +30,18 @@ var replicaNames = []string{"pushgateway-0:9091", "pushgateway-1:9091"}
 // and returns its URL.
 func startNginx(t *testing.T, config string, replicas []string) string {
 	t.Helper()
+	content, err := os.ReadFile("../deploy/nginx/" + config)
+	require.NoError(t, err)
+	endpoint := freeEndpoint(t)
+	here := strings.NewReplacer("listen 9091;", "listen "+endpoint+";", replicaNames[0], replicas[0], replicaNames[1], replicas[1],
+		"server pushgateway:9091;", "server "+replicas[0]+";", "server collector:9091;", "server "+replicas[1]+";")
+	runNginx(t, here.Replace(string(content)), "http://"+endpoint+"/-/healthy")
+	return "http://" + endpoint
+}
+
+// runNginx runs nginx with the content of its block http, after nginx itself has checked it, and waits until a URL answers 200.
+func runNginx(t *testing.T, servers, healthy string) {
+	t.Helper()
 	nginx, err := exec.LookPath("nginx")
 	if err != nil {
 		nginx = "/usr/sbin/nginx" // Debian's, of which not everybody's PATH knows
@@ -37,11 +49,7 @@ func startNginx(t *testing.T, config string, replicas []string) string {
 			t.Skip("nginx is not installed and make clients could not install it")
 		}
 	}
-	content, err := os.ReadFile("../deploy/nginx/" + config)
-	require.NoError(t, err)
-	endpoint, dir := freeEndpoint(t), t.TempDir()
-	here := strings.NewReplacer("listen 9091;", "listen "+endpoint+";", replicaNames[0], replicas[0], replicaNames[1], replicas[1],
-		"server pushgateway:9091;", "server "+replicas[0]+";", "server collector:9091;", "server "+replicas[1]+";")
+	dir := t.TempDir()
 	main := fmt.Sprintf("daemon off;\npid %[1]s/pid;\nerror_log %[1]s/errors;\nevents {}\nhttp {\naccess_log off;\n", dir)
 	for _, kind := range []string{"client_body", "proxy", "fastcgi", "uwsgi", "scgi"} {
 		main += fmt.Sprintf("%s_temp_path %s/%s;\n", kind, dir, kind)
@@ -50,7 +58,7 @@ func startNginx(t *testing.T, config string, replicas []string) string {
 		main = "user root;\n" + main
 	}
 	path := filepath.Join(dir, "nginx.conf")
-	require.NoError(t, os.WriteFile(path, []byte(main+here.Replace(string(content))+"}\n"), 0o600))
+	require.NoError(t, os.WriteFile(path, []byte(main+servers+"}\n"), 0o600))
 	out, err := run(t, nginx, "-t", "-q", "-p", dir, "-c", path)
 	require.NoError(t, err, out)
 	assert.NotContains(t, out, "[warn]")
@@ -64,10 +72,9 @@ func startNginx(t *testing.T, config string, replicas []string) string {
 		_ = cmd.Wait()
 	})
 	require.Eventually(t, func() bool {
-		response, err := http.Get("http://" + endpoint + "/-/healthy")
+		response, err := http.Get(healthy)
 		return err == nil && response.Body.Close() == nil && response.StatusCode == http.StatusOK
 	}, startTimeout, pollInterval, "%s", log)
-	return "http://" + endpoint
 }
 
 // twoReplicas starts two receivers with groups, each with a storage of its own, and nginx in front of them.

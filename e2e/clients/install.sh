@@ -2,8 +2,8 @@
 # Copyright The OpenTelemetry Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Installs the clients that the end-to-end tests run: Debian's packages as root, prom-client from npm. What is there already
-# stays as it is. What cannot be installed is named here and by the tests that need it.
+# Installs the clients that the end-to-end tests run: Debian's packages as root, prom-client and axe-core from npm. What is there
+# already stays as it is. What cannot be installed is named here and by the tests that need it.
 set -euo pipefail
 cd "$(dirname "$0")/testdata"
 
@@ -15,6 +15,7 @@ command -v nc >/dev/null || missing+=(netcat-openbsd)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx)
+command -v chromium >/dev/null || missing+=(chromium)
 # Debian 12's Prometheus is a backend to compare with; no other release has that version.
 if grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release && ! [ -x /usr/bin/prometheus ]; then
 	missing+=(prometheus)

@@ -145,9 +145,29 @@ type family struct {
 // families yields the group's families that have series.
 func (g *Group) families(o Options) iter.Seq[family] {
 	return func(yield func(family) bool) {
+		for f := range g.unbuilt(o) {
+			if built := f.build(); len(built.Metric) > 0 && !yield(built) {
+				return
+			}
+		}
+	}
+}
+
+// unbuilt is a family of a group, with its type as pushed.
+type unbuilt struct {
+	typ   string
+	build func() family
+}
+
+// unbuilt yields the group's families, those without series included.
+func (g *Group) unbuilt(o Options) iter.Seq[unbuilt] {
+	return func(yield func(unbuilt) bool) {
 		b := newBuilder(g.Key, o)
-		if o.PushTimes && (!yield(b.pushTime(pushTimeName, pushTimeHelp, g.PushTime, g.PushFailureTime)) ||
-			!yield(b.pushTime(pushFailureTimeName, pushFailureTimeHelp, g.PushFailureTime, g.PushTime))) {
+		times := func(name, help string, at, other time.Time) unbuilt {
+			return unbuilt{"gauge", func() family { return b.pushTime(name, help, at, other) }}
+		}
+		if o.PushTimes && (!yield(times(pushTimeName, pushTimeHelp, g.PushTime, g.PushFailureTime)) ||
+			!yield(times(pushFailureTimeName, pushFailureTimeHelp, g.PushFailureTime, g.PushTime))) {
 			return
 		}
 		for i := range g.Families {
@@ -155,7 +175,7 @@ func (g *Group) families(o Options) iter.Seq[family] {
 			if o.PushTimes && (f.Name == pushTimeName || f.Name == pushFailureTimeName) {
 				continue // stored earlier, under other settings
 			}
-			if built := b.build(f); len(built.Metric) > 0 && !yield(family{built, f.PushTime}) {
+			if !yield(unbuilt{f.Type, func() family { return family{b.build(f), f.PushTime} }}) {
 				return
 			}
 		}

@@ -25,6 +25,7 @@ const (
 	ReasonPath            Reason = "path"             // the path is unknown or has no valid grouping key
 	ReasonMethod          Reason = "method"           // the method is not served, such as DELETE without groups
 	ReasonAuth            Reason = "auth"             // authentication failed
+	ReasonOrigin          Reason = "cross_origin"     // a browser sent the request for the page of another origin
 	ReasonContentEncoding Reason = "content_encoding" // the content coding is unknown or not enabled
 	ReasonBadBody         Reason = "bad_body"         // the body was cut off or could not be decompressed
 	ReasonTooLarge        Reason = "too_large"        // the body is too large before or after decompression

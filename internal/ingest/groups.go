@@ -171,9 +171,11 @@ func (in *Ingest) Delete(ctx context.Context, key groupingkey.Key) error {
 	return in.remove(ctx, func(s store.Store) error { return s.Delete(ctx, key) })
 }
 
-// Wipe removes all groups. The error is a *Refusal; some groups may be removed then.
-func (in *Ingest) Wipe(ctx context.Context) error {
-	return in.remove(ctx, func(s store.Store) error { return s.Wipe(ctx) })
+// Wipe removes all groups for a client, whose address is logged. The error is a *Refusal; some groups may be removed then.
+func (in *Ingest) Wipe(ctx context.Context, client string) error {
+	err := in.remove(ctx, func(s store.Store) error { return s.Wipe(ctx) })
+	in.telemetry.wiped(client, err)
+	return err
 }
 
 func (in *Ingest) remove(ctx context.Context, remove func(store.Store) error) error {

@@ -249,7 +249,7 @@ func TestAnswersWhileTheConsumerHangs(t *testing.T) {
 					require.NoError(t, r.Delete(t.Context(), pushtest.Key(t, fmt.Sprint("job/j", n))))
 				}
 				assert.Equal(t, []string{"j5", "j6", "j7", "j8", "j9"}, r.held())
-				require.NoError(t, r.Wipe(t.Context()))
+				require.NoError(t, r.Wipe(t.Context(), "client"))
 				assert.Empty(t, r.held())
 				require.NoError(t, r.put(t.Context(), "last", "a 1\n"))
 				assert.Zero(t, time.Since(began))
@@ -356,7 +356,7 @@ func TestStorageFails(t *testing.T) {
 			r.requireRefused(r.put(t.Context(), job, "b 1\n"), ReasonStorage)
 		}
 		r.requireRefused(r.Delete(t.Context(), pushtest.Key(t, "job/j")), ReasonStorage)
-		r.requireRefused(r.Wipe(t.Context()), ReasonStorage)
+		r.requireRefused(r.Wipe(t.Context(), "client"), ReasonStorage)
 		assert.Equal(t, []string{"j"}, r.held())
 		assert.Equal(t, "a", r.group("j").Families[0].Name)
 		d.set(false, nil)
@@ -383,7 +383,7 @@ func TestRequestsThatEndWhileTheyWait(t *testing.T) {
 			"a push to the same group": func(ctx context.Context) error { return r.put(ctx, "j", "b 1\n") },
 			"a push to another group":  func(ctx context.Context) error { return r.put(ctx, "l", "b 1\n") },
 			"a deletion":               func(ctx context.Context) error { return r.Delete(ctx, pushtest.Key(t, "job/k")) },
-			"a wipe":                   r.Wipe,
+			"a wipe":                   func(ctx context.Context) error { return r.Wipe(ctx, "client") },
 		} {
 			began := time.Now()
 			ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
@@ -416,7 +416,7 @@ func TestRestoring(t *testing.T) {
 		r.requireRefused(r.put(t.Context(), "j", "b 1\n"), ReasonStarting)
 		assert.Equal(t, defaultRetryAfter, time.Since(began))
 		r.requireRefused(r.Delete(t.Context(), pushtest.Key(t, "job/j")), ReasonStarting)
-		r.requireRefused(r.Wipe(t.Context()), ReasonStarting)
+		r.requireRefused(r.Wipe(t.Context(), "client"), ReasonStarting)
 		_, err := r.Groups(t.Context())
 		r.requireRefused(err, ReasonStarting)
 		waits := make(chan error, 1)

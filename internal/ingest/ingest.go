@@ -33,6 +33,8 @@ type Options struct {
 	Groups *GroupOptions
 	// InFlightBytes bounds the decompressed bytes of all pushes in progress. 0 means no limit.
 	InFlightBytes int64
+	// Watcher is told about requests. It may be nil.
+	Watcher Watcher
 
 	_ struct{}
 }
@@ -56,10 +58,11 @@ func New(set receiver.Settings, options Options, next consumer.Metrics) (*Ingest
 	if err != nil {
 		return nil, err
 	}
-	t.groups = options.Groups != nil
+	t.groups, t.watcher = options.Groups != nil, options.Watcher
 	out := outbox.Options{
 		Next: next, Observer: t, Now: time.Now,
-		Tracer: set.TracerProvider.Tracer(metadata.ScopeName),
+		Tracer:    set.TracerProvider.Tracer(metadata.ScopeName),
+		ErrorText: func(err error) string { return refuseDownstream(err).Error() },
 	}
 	if options.Groups != nil {
 		out.RepublishInterval = options.Groups.RepublishInterval
@@ -130,6 +133,7 @@ func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 		return err
 	}
 	o.translated(push.Series, push.DataPoints)
+	in.peek(o, r.Key, push)
 	if in.groups != nil {
 		return in.groups.push(ctx, r, push)
 	}

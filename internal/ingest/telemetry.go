@@ -17,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 )
@@ -35,7 +36,8 @@ type telemetry struct {
 	logger  *zap.Logger
 	obs     *receiverhelper.ObsReport
 	builder *metadata.TelemetryBuilder
-	groups  bool // Groups are configured.
+	groups  bool    // Groups are configured.
+	watcher Watcher // nil if nobody watches
 
 	attributes sync.Map // pushKind to metric.AddOption
 
@@ -83,6 +85,9 @@ func (t *telemetry) begin(ctx context.Context, method string) (context.Context, 
 	case "DELETE":
 		o.method = method
 	}
+	if t.watcher != nil {
+		o.began = time.Now()
+	}
 	return o.ctx, o
 }
 
@@ -100,6 +105,10 @@ type Observation struct {
 	size   int64 // decompressed bytes; -1 if no body was read
 	points int
 	series int
+	// For the watcher.
+	began  time.Time
+	values []gather.Series
+	more   int // series without values
 }
 
 // From sets the percent-decoded path of the request and the address of its client, for the log.
@@ -123,21 +132,28 @@ func (o *Observation) translated(series, points int) { o.series, o.points = seri
 // End ends the observation of an accepted request (nil) or a refused one (a *Refusal).
 func (o *Observation) End(err error) {
 	outcome := outcomeAccepted
-	if err != nil {
+	switch {
+	case err != nil:
 		reason := reasonOf(err)
 		outcome = string(reason)
 		o.telemetry.logRefusal(o, reason, err)
-	} else if o.push {
+	case o.push:
 		o.telemetry.builder.ReceiverPushgatewayPushSeries.Record(o.ctx, int64(o.series))
+	default:
+		o.telemetry.logDelete(o)
 	}
 	o.count(outcome)
+	o.tell(outcome, err)
 	if o.push {
 		o.telemetry.obs.EndMetricsOp(o.ctx, metadata.Type.String(), o.points, err)
 	}
 }
 
 // EndIgnored ends the observation of a DELETE that ignore_delete answers.
-func (o *Observation) EndIgnored() { o.count(outcomeIgnored) }
+func (o *Observation) EndIgnored() {
+	o.count(outcomeIgnored)
+	o.tell(outcomeIgnored, nil)
+}
 
 func (o *Observation) count(outcome string) {
 	if o.size >= 0 {
@@ -185,11 +201,24 @@ func (t *telemetry) logRefusal(o *Observation, reason Reason, err error) {
 	entry.Write(fields...)
 }
 
+// logDelete logs who deleted a group, with the levels of logRefusal.
+func (t *telemetry) logDelete(o *Observation) {
+	level := zap.InfoLevel
+	suppressed, ok := t.allowLog("deleted", time.Now())
+	if !ok {
+		level = zap.DebugLevel
+	}
+	if entry := t.logger.Check(level, "Group deleted"); entry != nil {
+		entry.Write(zap.String("grouping_key", truncate(o.key.String())), zap.String("client_address", o.client),
+			zap.Int("deleted_since_last_log", suppressed))
+	}
+}
+
 // fields are the log fields of a request and its error.
 func (o *Observation) fields(err error) []zap.Field {
 	fields := []zap.Field{
 		zap.String("method", o.method),
-		zap.String("path", truncate((&url.URL{Path: o.path}).EscapedPath())), // Escaped, it has only visible characters.
+		zap.String("path", o.url()),
 		zap.String("client_address", o.client),
 		zap.Error(err),
 	}
@@ -201,6 +230,9 @@ func (o *Observation) fields(err error) []zap.Field {
 	}
 	return fields
 }
+
+// url returns the path of the request. Escaped, it has only visible characters.
+func (o *Observation) url() string { return truncate((&url.URL{Path: o.path}).EscapedPath()) }
 
 // readAsText notes that an invalid OpenMetrics body was read as text. It logs that once per interval, since types and start timestamps
 // are lost.

@@ -64,6 +64,9 @@ func (t *telemetry) Called(ctx context.Context, points int, err error) {
 				zap.Error(refusal), zap.Int("refused_since_last_log", suppressed))
 		}
 	}
+	if t.watcher != nil {
+		t.watcher.Exported(points, outcome)
+	}
 	t.builder.ReceiverPushgatewayExports.Add(ctx, 1, metric.WithAttributes(attribute.String("outcome", outcome)))
 	t.builder.ReceiverPushgatewayExportPoints.Record(ctx, int64(points))
 }
@@ -81,6 +84,15 @@ func (t *telemetry) Accepted(p *store.Part) {
 
 func partFields(p *store.Part) []zap.Field {
 	return []zap.Field{zap.String("grouping_key", truncate(p.Key.String())), zap.String("part", p.Name()), zap.Int("series", p.Series)}
+}
+
+// wiped logs who deleted all groups.
+func (t *telemetry) wiped(client string, err error) {
+	if err != nil {
+		t.logger.Warn("Deleting all groups failed", zap.String("client_address", client), zap.Error(err))
+		return
+	}
+	t.logger.Info("All groups deleted", zap.String("client_address", client))
 }
 
 // expired counts and logs the result of an expiry.

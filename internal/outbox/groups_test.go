@@ -52,7 +52,7 @@ func newGroupsRig(b *backend, change func(*store.Options)) *groupsRig {
 		change(&options)
 	}
 	r.outbox = New(Options{
-		Next: b, Observer: &r.observer, Tracer: noop.NewTracerProvider().Tracer(""), RepublishInterval: options.RepublishInterval, Now: time.Now,
+		Next: b, Observer: &r.observer, Tracer: noop.NewTracerProvider().Tracer(""), RepublishInterval: options.RepublishInterval, Now: time.Now, ErrorText: error.Error,
 	})
 	options.Tick = r.outbox.Tick
 	r.options = options
@@ -357,6 +357,15 @@ func TestPoisonFamily(t *testing.T) {
 				want := "quarantined bad family poison: " + c.err.Error()
 				assert.Equal(t, []string{want}, r.observer.log())
 				assert.Equal(t, 1, r.outbox.Quarantined())
+				refused, total := r.outbox.Refused(10, func(key groupingkey.Key) bool { return key.Job == "bad" })
+				assert.Equal(t, 1, total)
+				assert.Equal(t, "family poison", refused[0].Part)
+				assert.Equal(t, 1, refused[0].Series)
+				assert.Equal(t, c.err.Error(), refused[0].Error)
+				assert.WithinRange(t, refused[0].Since, time.Now().Add(-2*interval), time.Now())
+				assert.True(t, refused[0].Retry.After(refused[0].Since))
+				_, total = r.outbox.Refused(10, func(key groupingkey.Key) bool { return key.Job == "other" })
+				assert.Zero(t, total)
 
 				r.forget()
 				time.Sleep(10 * interval)
@@ -463,6 +472,9 @@ func TestHangingGroup(t *testing.T) {
 			}
 		}
 		assert.Equal(t, 5, r.outbox.Quarantined(), "its families and push times")
+		parts, total := r.outbox.Refused(2, func(groupingkey.Key) bool { return true })
+		assert.Equal(t, 5, total)
+		assert.Len(t, parts, 2)
 	})
 }
 

@@ -64,6 +64,8 @@ type Options struct {
 	RepublishInterval time.Duration
 	// Now returns the current time.
 	Now func() time.Time
+	// ErrorText returns the text of an error of the next consumer that may be shown: without secrets.
+	ErrorText func(error) string
 
 	_ struct{}
 }

@@ -21,6 +21,7 @@ type suspects struct {
 }
 
 type suspect struct {
+	part        Refused // without its retry
 	refusals    int
 	quarantined bool
 	retry       time.Time
@@ -65,12 +66,14 @@ func (s *suspects) refuse(g *groups, p *store.Part) {
 		s.known[p.ID()] = known
 	}
 	known.seen = now
+	known.part.Key, known.part.Part, known.part.Series = p.Key, p.Name(), p.Series
+	known.part.Error = cutText(g.outbox.options.ErrorText(p.Outcome.Err))
 	if known.accepts != accepts {
 		known.refusals++
 	}
 	known.accepts = accepts
 	if !known.quarantined && (known.refusals >= enoughRefusals || isPermanent(p.Outcome.Err)) {
-		known.quarantined = true
+		known.quarantined, known.part.Since = true, now
 		g.outbox.options.Observer.Quarantined(p, p.Outcome.Err)
 	}
 	pause := g.round() * 3 / 4 // due with its next round

@@ -38,7 +38,7 @@ func (h *handler) acceptDelete(ctx context.Context, o *ingest.Observation, r *ht
 
 // wipe removes all groups.
 func (h *handler) wipe(w http.ResponseWriter, r *http.Request, _ string) {
-	if err := h.ingest.Wipe(r.Context()); err != nil {
+	if err := h.ingest.Wipe(r.Context(), r.RemoteAddr); err != nil {
 		writeRefusal(w, err)
 		return
 	}

@@ -19,6 +19,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/page"
 )
 
 // Ingest is the part of package ingest that this package uses.
@@ -26,7 +27,7 @@ type Ingest interface {
 	Begin(ctx context.Context, method string) (context.Context, *ingest.Observation)
 	Push(ctx context.Context, o *ingest.Observation, r ingest.Request) error
 	Delete(ctx context.Context, key groupingkey.Key) error
-	Wipe(ctx context.Context) error
+	Wipe(ctx context.Context, client string) error
 	Groups(ctx context.Context) (iter.Seq[gather.Group], error)
 	Ready() bool
 }
@@ -43,6 +44,8 @@ type Options struct {
 	Groups *GroupOptions
 	// InFlight bounds the memory of all requests.
 	InFlight *ingest.InFlight
+	// Page serves the page for the browser. It is nil if there is none.
+	Page *page.Page
 
 	_ struct{}
 }
@@ -70,6 +73,7 @@ type handler struct {
 	started     time.Time
 	readers     chan struct{} // semaphore of requests that read all groups
 	cors        bool          // confighttp decides which origins may read
+	origins     *origins      // the origins whose pages may send pushes; nil without a page
 
 	authenticator component.Type // the type of confighttp's authenticator; zero if there is none
 }
@@ -86,6 +90,10 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			h.allowOrigins(w.Header())
 		}
 		w.Header().Set("Allow", matched.allow())
+		return
+	}
+	if err := h.origins.check(r); err != nil {
+		h.refuse(w, r, err)
 		return
 	}
 	serve, ok := matched.verbs[r.Method]

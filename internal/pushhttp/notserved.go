@@ -63,6 +63,9 @@ func isRead(method string) bool { return method == http.MethodGet || method == h
 func (h *handler) served() string {
 	prefix, push := shortest(h.options.Prefixes), PushPath(h.options.Prefixes)
 	health := prefix + "/-/healthy and " + prefix + "/-/ready"
+	if h.options.Page != nil {
+		health = prefix + "/, which is a page for the browser, " + health
+	}
 	if h.options.Groups == nil {
 		return "this receiver serves PUT and POST " + push + ", GET " + health
 	}

@@ -129,10 +129,11 @@ func (h *handler) answerQuery(w http.ResponseWriter, write func(io.Writer) error
 	_ = write(w)
 }
 
-// allowOrigins allows all origins to use the query API, as a Pushgateway does, unless the setting cors selects them.
+// allowOrigins allows all origins to use the query API, as a Pushgateway does, unless the setting cors selects them. With a page
+// browsers are expected here, and no other site may read the groups through them.
 func (h *handler) allowOrigins(header http.Header) {
 	header.Set("Cache-Control", "no-cache, no-store, must-revalidate")
-	if h.cors {
+	if h.cors || h.origins != nil {
 		return
 	}
 	header.Set("Access-Control-Allow-Headers", "Accept, Authorization, Content-Type, Origin")

@@ -44,6 +44,7 @@ func (h *handler) table() []route {
 		{path: "/-/healthy", verbs: verbs{http.MethodGet: h.healthy, http.MethodHead: h.healthy}},
 		{path: "/-/ready", verbs: verbs{http.MethodGet: h.ready, http.MethodHead: h.ready}},
 	}
+	routes = append(routes, h.pageRoutes()...)
 	if h.options.Groups == nil {
 		return routes
 	}
@@ -54,6 +55,28 @@ func (h *handler) table() []route {
 		routes = append(routes, route{path: wipePath, verbs: verbs{http.MethodPut: h.wipe}})
 	}
 	return append(routes, route{path: "/api/v1/", rest: "{unknown...}"}) // A Pushgateway answers OPTIONS there.
+}
+
+// pageRoutes lists the routes of the page. Its address is that of a Pushgateway's, with and without a slash.
+func (h *handler) pageRoutes() []route {
+	p := h.options.Page
+	if p == nil {
+		return nil
+	}
+	routes := []route{{path: "", verbs: reading(p.Index)}, {path: "/", verbs: reading(p.Index)}}
+	for _, name := range p.Files() {
+		routes = append(routes, route{path: "/ui/" + name, verbs: reading(p.File(name))})
+	}
+	for _, e := range p.Endpoints() {
+		routes = append(routes, route{path: "/ui/api/" + e.Name, verbs: reading(e.Serve)})
+	}
+	return append(routes, route{path: "/ui/api/", rest: "{unknown...}", verbs: reading(p.NotFound)})
+}
+
+// reading are the verbs of a resource that can only be read.
+func reading(serve http.HandlerFunc) verbs {
+	read := func(w http.ResponseWriter, r *http.Request, _ string) { serve(w, r) }
+	return verbs{http.MethodGet: read, http.MethodHead: read}
 }
 
 // match is the route of a request.

@@ -49,6 +49,9 @@ func NewServer(
 	if config.Auth.HasValue() {
 		h.authenticator = config.Auth.Get().Config.AuthenticatorID.Type()
 	}
+	if options.Page != nil {
+		h.origins = newOrigins(config.CORS)
+	}
 	h.routes = h.table()
 	server, err := config.ToServer(ctx, extensions, telemetry, h,
 		append(h.decoders(), confighttp.WithErrorHandler(h.refuseUndecoded))...)

@@ -26,6 +26,7 @@ var statuses = map[ingest.Reason]int{
 	ingest.ReasonPath:            http.StatusBadRequest,
 	ingest.ReasonMethod:          http.StatusMethodNotAllowed,
 	ingest.ReasonAuth:            http.StatusUnauthorized,
+	ingest.ReasonOrigin:          http.StatusForbidden,
 	ingest.ReasonContentEncoding: http.StatusUnsupportedMediaType,
 	ingest.ReasonBadBody:         http.StatusBadRequest,
 	ingest.ReasonTooLarge:        http.StatusRequestEntityTooLarge,
@@ -44,9 +45,8 @@ var statuses = map[ingest.Reason]int{
 // writeRefusal writes the response to a refused request, with the headers of [http.Error]. The body is one line for the log of the
 // job. Content-Length makes the response complete while the request body still arrives.
 func writeRefusal(w http.ResponseWriter, err error) {
-	status := http.StatusInternalServerError
+	status := Status(err)
 	if refusal, ok := errors.AsType[*ingest.Refusal](err); ok {
-		status = statusOf(refusal)
 		if status == http.StatusServiceUnavailable || status == http.StatusTooManyRequests {
 			w.Header().Set("Retry-After", retryAfter(refusal.RetryAfter))
 		}
@@ -65,12 +65,15 @@ func writeRefusal(w http.ResponseWriter, err error) {
 // isRefused reports whether writeRefusal wrote these headers. Only it sets Content-Length itself.
 func isRefused(header http.Header) bool { return header.Get("Content-Length") != "" }
 
-func statusOf(r *ingest.Refusal) int {
-	if errors.Is(r, errNotFound) {
+// Status returns the status code of the response to a refused request.
+func Status(err error) int {
+	if errors.Is(err, errNotFound) {
 		return http.StatusNotFound
 	}
-	if status, ok := statuses[r.Reason]; ok {
-		return status
+	if refusal, ok := errors.AsType[*ingest.Refusal](err); ok {
+		if status, ok := statuses[refusal.Reason]; ok {
+			return status
+		}
 	}
 	return http.StatusInternalServerError
 }

@@ -70,6 +70,13 @@ type Store interface {
 
 	// Snapshots returns all groups, sorted by canonical path. Content is not copied.
 	Snapshots(ctx context.Context) ([]Snapshot, error)
+	// Search returns the groups that a query selects. Each group is consistent, but not all at the same moment. A search delays
+	// pushes no more than another push does. The error is ErrCursor, the context's or one of reading.
+	Search(ctx context.Context, q Query) (Found, error)
+	// Group returns one group, with and without its values. The error is ErrNoGroup, the context's or one of reading.
+	Group(ctx context.Context, key groupingkey.Key) (Summary, Snapshot, error)
+	// Jobs returns the jobs that have groups, in no order. The error is the context's or one of reading.
+	Jobs(ctx context.Context) ([]Job, error)
 	// Counts returns the current size of the store.
 	Counts() Counts
 	// Waiting returns the number of groups with unaccepted changes, and the time of the oldest change. It does not count
