@@ -101,7 +101,7 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	done
 
 .PHONY: bench
-bench: $(TOOLS)/pushgateway ## Compare decoders with others and groups with a Pushgateway, as tables of ratios
+bench: $(TOOLS)/pushgateway ## Compare decoders with others and groups with a Pushgateway, and measure aggregates, as tables
 	go -C e2e run ./bench -pushgateway $(TOOLS)/pushgateway
 
 .PHONY: bench-http

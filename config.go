@@ -108,8 +108,18 @@ type GroupsConfig struct {
 	// large as a body. 0 means no limit. Default: 1073741824 (1 GiB).
 	MaxBytes int64 `mapstructure:"max_bytes"`
 
-	// AdminAPI enables PUT /api/v1/admin/wipe, which deletes all groups. Default: false.
+	// AdminAPI enables PUT /api/v1/admin/wipe, which deletes all groups, and DELETE /api/v1/admin/aggregate/job/<job>, which ends one
+	// aggregate. Default: false.
 	AdminAPI bool `mapstructure:"admin_api"`
+
+	// Aggregate are the rules that combine the pushes of many pushers to one group, in which counters add up. The first rule whose jobs
+	// match a push is used. Pushes that no rule takes go to ordinary groups. Default: none.
+	Aggregate []AggregateConfig `mapstructure:"aggregate"`
+
+	// MaxPushers bounds the pushers that all aggregates remember. At the limit, the pusher that has been quiet longest is forgotten
+	// before its pusher_ttl; its counts stay. If all have pushed within five minutes, a push of a new pusher is answered with 429. 0
+	// means no limit. Default: 1000000.
+	MaxPushers int `mapstructure:"max_pushers"`
 
 	_ struct{}
 }
@@ -169,6 +179,7 @@ func (c *Config) Unmarshal(conf *confmap.Conf) error {
 	if err := conf.Unmarshal(c); err != nil {
 		return err
 	}
+	c.setRuleDefaults(conf)
 	return configcheck.Validate(&c.ServerConfig)
 }
 
@@ -290,8 +301,10 @@ const (
 )
 
 func (g *GroupsConfig) validate() error {
-	errs := errors.Join(
-		notNegative("groups::max_groups", g.MaxGroups), notNegative("groups::max_series", g.MaxSeries), notNegative("groups::max_bytes", g.MaxBytes))
+	_, errs := g.rules()
+	errs = errors.Join(errs,
+		notNegative("groups::max_groups", g.MaxGroups), notNegative("groups::max_series", g.MaxSeries), notNegative("groups::max_bytes", g.MaxBytes),
+		notNegative("groups::max_pushers", g.MaxPushers))
 	if i := g.RepublishInterval; i != 0 && (i < minRepublishInterval || i > maxRepublishInterval) {
 		errs = errors.Join(errs, fmt.Errorf("groups::republish_interval: must be between %s and %s, or 0 for never; is %s",
 			minRepublishInterval, maxRepublishInterval, i))

@@ -79,7 +79,19 @@ func TestLoadConfig(t *testing.T) {
 		"groups":                    with(withGroups(func(*GroupsConfig) {})),
 		"groups_all_settings": with(withGroups(func(g *GroupsConfig) {
 			id := component.MustNewIDWithName("file_storage", "groups")
-			*g = GroupsConfig{RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, MaxBytes: 100 << 20, AdminAPI: true}
+			*g = GroupsConfig{
+				RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, MaxBytes: 100 << 20, AdminAPI: true, MaxPushers: 5000,
+				Aggregate: []AggregateConfig{
+					{
+						Jobs: "lambda-.+", Without: []string{"job_id", "instance"}, PusherTTL: 30 * time.Minute,
+						Metrics: []AggregateMetricsConfig{{Names: ".+_in_progress", Function: "sum"}, {Names: "go_.+|process_.+", Function: "drop"}},
+					},
+					{Without: []string{"job_id"}, PusherTTL: time.Hour},
+				},
+			}
+		})),
+		"groups_aggregate": with(withGroups(func(g *GroupsConfig) {
+			g.Aggregate = []AggregateConfig{{Without: []string{"job_id"}, PusherTTL: time.Hour}}
 		})),
 		"groups_disabled": with(func(c *Config) { c.Groups = configoptional.None[GroupsConfig]() }),
 		"page":            with(withPage(unchanged)),
@@ -118,6 +130,10 @@ func TestEverySettingHasACase(t *testing.T) {
 	for _, key := range configcheck.Keys(reflect.TypeFor[GroupsConfig]()) {
 		assert.True(t, groups.IsSet("groups::"+key), "testdata/config.yaml: groups_all_settings lacks groups::%s", key)
 	}
+	rule := groups.Get("groups::aggregate").([]any)[0].(map[string]any)
+	for _, key := range configcheck.Keys(reflect.TypeFor[AggregateConfig]()) {
+		assert.Contains(t, rule, key, "testdata/config.yaml: groups_all_settings lacks groups::aggregate[0]::%s", key)
+	}
 }
 
 func TestRefusedConfig(t *testing.T) {
@@ -129,7 +145,7 @@ func TestRefusedConfig(t *testing.T) {
 		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"; known are endpoint, `},
 		"unknown key beside server settings": {map[string]any{"endpoint": "localhost:1", "prefix": "/x"}, `unknown key "prefix"`},
 		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `unknown key "limits::series"; known are series_per_push, labels_per_series, in_flight_bytes, label_value_length`},
-		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are max_groups, max_series, max_bytes, storage, admin_api, ttl, republish_interval`},
+		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are max_groups, max_series, max_bytes, max_pushers, storage, admin_api, aggregate, ttl, republish_interval`},
 		"groups with honor":                  {map[string]any{"groups": map[string]any{}, "timestamps": "honor"}, `groups: cannot be combined with timestamps: honor`},
 		"groups with include_metadata":       {map[string]any{"groups": map[string]any{}, "include_metadata": true}, `groups: cannot be combined with include_metadata`},
 		"groups with ignore_delete":          {map[string]any{"groups": nil, "ignore_delete": true}, `groups: cannot be combined with ignore_delete`},
@@ -185,6 +201,56 @@ func TestRefusedConfig(t *testing.T) {
 			require.ErrorContains(t, err, tc.message)
 		})
 	}
+}
+
+// TestRefusedAggregates has the faults of rules: what groups have besides the rules, the rules, and the message.
+func TestRefusedAggregates(t *testing.T) {
+	t.Parallel()
+	type block = map[string]any
+	rules := func(r ...any) block { return block{"aggregate": r} }
+	metrics := func(names, function string) block {
+		return rules(block{"without": []any{"id"}, "metrics": []any{block{"names": names, "function": function}}})
+	}
+	for name, tc := range map[string]struct {
+		groups  block
+		message string
+	}{
+		"without is absent":        {rules(block{"jobs": "a"}), "groups::aggregate[0]::without: must list at least one label, such as job_id"},
+		"without is empty":         {rules(block{"without": []any{}}), "groups::aggregate[0]::without: must list at least one label"},
+		"an element is empty":      {rules(nil), "groups::aggregate[0]::without: must list at least one label"},
+		"without job":              {rules(block{"without": []any{"id", "job"}}), "groups::aggregate[0]::without: must not have job"},
+		"without le":               {rules(block{"without": []any{"le"}}), "groups::aggregate[0]::without: must not have le"},
+		"without quantile":         {rules(block{"without": []any{"quantile"}}), "groups::aggregate[0]::without: must not have quantile"},
+		"without an empty label":   {rules(block{"without": []any{""}}), "groups::aggregate[0]::without: must not have an empty label"},
+		"without a label twice":    {rules(block{"without": []any{"id", "pid", "id"}}), `groups::aggregate[0]::without: "id" is listed twice`},
+		"bad jobs":                 {rules(block{"without": []any{"id"}, "jobs": "a)|(b"}), "groups::aggregate[0]::jobs: error parsing regexp: unexpected ): `a)|(b`"},
+		"glob of jobs":             {rules(block{"without": []any{"id"}, "jobs": "*-worker"}), "groups::aggregate[0]::jobs: error parsing regexp: missing argument to repetition operator: `*`; it is a regular expression: write .*-worker"},
+		"expression that goes on":  {rules(block{"without": []any{"id"}, "jobs": `\Qa`}), "groups::aggregate[0]::jobs: error parsing regexp: missing closing )"},
+		"pusher_ttl below":         {rules(block{"without": []any{"id"}, "pusher_ttl": "59s"}), "groups::aggregate[0]::pusher_ttl: must be between 1m0s and 720h0m0s, is 59s"},
+		"pusher_ttl above":         {rules(block{"without": []any{"id"}, "pusher_ttl": "720h1s"}), "groups::aggregate[0]::pusher_ttl: must be between 1m0s and 720h0m0s, is 720h0m1s"},
+		"pusher_ttl is 0":          {rules(block{"without": []any{"id"}, "pusher_ttl": 0}), "groups::aggregate[0]::pusher_ttl: must be between 1m0s and 720h0m0s, is 0s"},
+		"pusher_ttl without unit":  {rules(block{"without": []any{"id"}, "pusher_ttl": 3600}), "groups::aggregate[0]::pusher_ttl: 3600 has no unit; write 3600s"},
+		"bad names":                {metrics("*_x", "sum"), "groups::aggregate[0]::metrics[0]::names: error parsing regexp: missing argument to repetition operator: `*`; it is a regular expression: write .*_x"},
+		"no names":                 {metrics("", "sum"), "groups::aggregate[0]::metrics[0]::names: must not be empty; .+ matches every name"},
+		"unknown function":         {metrics("x", "mean"), `groups::aggregate[0]::metrics[0]::function: unknown function "mean"; known are total, last, sum, min, max, avg, drop`},
+		"no function":              {metrics("x", ""), `groups::aggregate[0]::metrics[0]::function: unknown function ""`},
+		"unknown key":              {rules(block{"with": []any{"id"}}), `unknown key "groups::aggregate[0]::with"; known are without, jobs, metrics, pusher_ttl`},
+		"unknown key of metrics":   {rules(block{"without": []any{"id"}, "metrics": []any{block{"name": "x"}}}), `unknown key "groups::aggregate[0]::metrics[0]::name"; known are names, function`},
+		"key beside the rules":     {block{"without": []any{"id"}}, `unknown key "groups::without"; it belongs in a block, as groups::aggregate[0]::without`},
+		"no list":                  {block{"aggregate": block{"without": []any{"id"}}}, "aggregate"},
+		"after a rule of all jobs": {rules(block{"without": []any{"id"}}, block{"without": []any{"pid"}, "jobs": "a"}), "groups::aggregate[1]: is never used, because groups::aggregate[0] has no jobs"},
+		"after the same jobs":      {rules(block{"without": []any{"id"}, "jobs": "a"}, block{"without": []any{"pid"}, "jobs": "a"}), "groups::aggregate[1]::jobs: is never used, because groups::aggregate[0] has the same jobs"},
+		"ttl below pusher_ttl":     {block{"ttl": "10m", "aggregate": []any{block{"without": []any{"id"}}}}, "groups::ttl: must not be below groups::aggregate[0]::pusher_ttl (1h0m0s), is 10m0s"},
+		"negative max_pushers":     {block{"max_pushers": -1}, "groups::max_pushers: must not be negative, is -1; 0 means no limit"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := load(t, confmap.NewFromStringMap(block{"pushgateway": block{"groups": tc.groups}}), "")
+			require.ErrorContains(t, err, tc.message)
+		})
+	}
+	_, err := load(t, confmap.NewFromStringMap(block{"pushgateway": rules(block{"without": []any{"id"}})}), "")
+	require.ErrorContains(t, err, `unknown key "aggregate"; it belongs in a block, as groups::aggregate`)
 }
 
 func TestWarnings(t *testing.T) {

@@ -15,6 +15,7 @@
 //	internal/ingest        the use cases push, delete and wipe; limits, telemetry
 //	internal/outbox        export to the next consumer: batches, retries, times
 //	internal/store         groups: changes, expiry, stale markers, storage extension
+//	internal/merge         arithmetic of aggregates: the pushes of many pushers -> one series
 //	internal/series        the series of a family, and their stale markers
 //	internal/gather        groups -> GET /metrics and the query API
 //	internal/configcheck   mistakes in the configuration, with the way to write it

@@ -37,6 +37,8 @@ const (
 	defaultMaxSeries = 1_000_000
 	// defaultMaxBytes allows a kilobyte for each of a million series, three times the size of usual series.
 	defaultMaxBytes = 1 << 30
+	// defaultMaxPushers allows 24 million pushers a day that push once, at the default time to live of pushers.
+	defaultMaxPushers = 1_000_000
 )
 
 // defaultPage remembers more jobs than most installations have, in about two megabytes.
@@ -68,6 +70,7 @@ func createDefaultConfig() component.Config {
 			MaxGroups:         defaultMaxGroups,
 			MaxSeries:         defaultMaxSeries,
 			MaxBytes:          defaultMaxBytes,
+			MaxPushers:        defaultMaxPushers,
 		}),
 		Page: configoptional.Default(defaultPage),
 	}

@@ -38,11 +38,13 @@ type rig struct {
 
 	change func(*pushgatewayreceiver.Config)
 	sink   *sink
-	disk   *disk // nil if groups are kept in memory only
+	disk   *disk  // nil if groups are kept in memory only
+	pipes  *pipes // nil if the receiver listens on a port
 
 	life      *life
 	receiver  receiver.Metrics
 	telemetry *componenttest.Telemetry
+	logs      *observer.ObservedLogs
 	url       string
 	client    *http.Client
 }
@@ -51,9 +53,24 @@ var storageID = component.MustNewID("memory")
 
 func newRig(t *testing.T, d *disk, change func(*pushgatewayreceiver.Config)) *rig {
 	r := &rig{T: t, change: change, sink: newSink(), disk: d, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
-	r.start()
-	t.Cleanup(func() { r.stop(false) })
+	r.begin()
 	return r
+}
+
+// newRigInBubble makes a rig whose time is that of the bubble that it is made in: no connection leaves the process.
+func newRigInBubble(t *testing.T, d *disk, change func(*pushgatewayreceiver.Config)) *rig {
+	p := newPipes()
+	r := &rig{T: t, change: change, sink: newSink(), disk: d, pipes: p, client: &http.Client{Transport: &http.Transport{
+		DisableKeepAlives: true, DialContext: p.dial,
+	}}}
+	r.begin()
+	return r
+}
+
+// begin starts the first process, and ends the last one with the test.
+func (r *rig) begin() {
+	r.start()
+	r.Cleanup(func() { r.stop(false) })
 }
 
 // host has the one extension.
@@ -84,12 +101,18 @@ func (r *rig) start() {
 	core, logs := observer.New(zap.InfoLevel)
 	r.telemetry = componenttest.NewTelemetry()
 	set := metadatatest.NewSettings(r.telemetry)
-	set.Logger = zap.New(core)
+	set.Logger, r.logs = zap.New(core), logs
 	var err error
 	r.receiver, err = factory.CreateMetrics(r.Context(), set, config, r.sink.of(r.life))
 	require.NoError(r, err)
+	if r.pipes != nil {
+		pushgatewayreceiver.ListenOn(r.receiver, r.pipes.listen)
+	}
 	require.NoError(r, r.receiver.Start(r.Context(), host{componenttest.NewNopHost(), extensions}))
-	r.url = "http://" + logs.FilterMessage("Starting HTTP server").All()[0].ContextMap()["endpoint"].(string)
+	url := "http://" + logs.FilterMessage("Starting HTTP server").All()[0].ContextMap()["endpoint"].(string)
+	if r.url != url { // In a bubble it is the same for all processes, and clients may go on while they follow each other.
+		r.url = url
+	}
 	require.Eventually(r, func() bool {
 		status, _ := r.send(http.MethodGet, "/-/ready", "", nil)
 		return status == http.StatusOK
@@ -120,21 +143,38 @@ func (r *rig) restart(kill bool) {
 	r.start()
 }
 
+// hasText tells whether a log entry has a text, be it in a field.
+func hasText(text string) func(observer.LoggedEntry) bool {
+	return func(e observer.LoggedEntry) bool {
+		return strings.Contains(e.Message, text) || strings.Contains(fmt.Sprint(e.ContextMap()), text)
+	}
+}
+
 // send sends a request.
 func (r *rig) send(method, path, contentType string, body []byte) (status int, answer string) {
-	request, err := http.NewRequestWithContext(context.Background(), method, r.url+path, bytes.NewReader(body))
+	status, answer, err := r.trySend(method, path, contentType, body)
 	require.NoError(r, err)
+	return status, answer
+}
+
+// trySend sends a request, which fails if there is no answer.
+func (r *rig) trySend(method, path, contentType string, body []byte) (status int, answer string, err error) {
+	request, err := http.NewRequestWithContext(context.Background(), method, r.url+path, bytes.NewReader(body))
+	if err != nil {
+		return 0, "", err
+	}
 	if method == http.MethodGet {
 		request.Header.Set("Accept", contentType)
 	} else if contentType != "" {
 		request.Header.Set("Content-Type", contentType)
 	}
 	response, err := r.client.Do(request)
-	require.NoError(r, err)
+	if err != nil {
+		return 0, "", err
+	}
 	defer response.Body.Close()
 	data, err := io.ReadAll(response.Body)
-	require.NoError(r, err)
-	return response.StatusCode, string(data)
+	return response.StatusCode, string(data), err
 }
 
 // read reads all families back, in protobuf.

@@ -34,13 +34,17 @@ const (
 	weathers
 )
 
-func (w weather) String() string {
-	return [...]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial", "picky", "poisoned"}[w]
-}
+var weatherNames = [weathers]string{"healthy", "permanent", "retryable", "hanging", "ambiguous", "partial", "picky", "poisoned"}
+
+func (w weather) String() string { return weatherNames[w] }
 
 // sink is the next consumer. It outlives the receivers that hand on to it.
 type sink struct {
 	db       tsdb
+	ledger   *ledger       // nil unless the test needs the whole history
+	doubt    func() error  // what calls answer that were taken, or in part
+	calls    atomic.Int64  // those that were answered well
+	pause    time.Duration // how long such calls last
 	weather  atomic.Int32
 	changed  atomic.Pointer[chan struct{}] // closed when the weather changes
 	maxDelay time.Duration                 // of each call, which lasts a random time
@@ -52,7 +56,7 @@ type sink struct {
 }
 
 func newSink() *sink {
-	s := &sink{db: tsdb{series: map[string][]sample{}}, seen: map[string]bool{}}
+	s := &sink{db: tsdb{series: map[string][]sample{}}, doubt: func() error { return errRefused }, seen: map[string]bool{}}
 	s.turn(healthy)
 	return s
 }
@@ -83,6 +87,7 @@ func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
 	if s.maxDelay > 0 {
 		time.Sleep(rand.N(s.maxDelay))
 	}
+	time.Sleep(s.pause)
 	changed, now := *s.changed.Load(), weather(s.weather.Load())
 	if n := s.failures.Load(); n > 0 && rand.N(n) == 0 {
 		now = retryable + weather(rand.N(2))*(ambiguous-retryable)
@@ -117,9 +122,13 @@ func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
 		samples = samples[:rand.N(len(samples)+1)]
 	}
 	s.db.append(samples)
-	if now == partial || now == ambiguous {
-		return errRefused
+	if s.ledger != nil {
+		s.ledger.append(samples)
 	}
+	if now == partial || now == ambiguous {
+		return s.doubt()
+	}
+	s.calls.Add(1)
 	return nil
 }
 
@@ -152,13 +161,13 @@ func marksAndValues(md pmetric.Metrics) bool {
 	return marks && values
 }
 
-// check holds what is exported to the rules of its form: one time for all, each group once, each marker in a metric of its own,
-// exemplars accepted once.
+// check holds what is exported to the rules of its form: one time for all but the zeros that totals begin with, each group once,
+// each marker in a metric of its own, exemplars accepted once.
 func (s *sink) check(md pmetric.Metrics, accepted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	fault := func(format string, args ...any) { s.faults = append(s.faults, fmt.Sprintf(format, args...)) }
-	var at pcommon.Timestamp
+	at := latest(md)
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
@@ -167,10 +176,7 @@ func (s *sink) check(md pmetric.Metrics, accepted bool) {
 					fault("%s has no point", m.Name())
 				}
 				for _, p := range points {
-					if at == 0 {
-						at = p.Timestamp()
-					}
-					if p.Timestamp() != at {
+					if p.Timestamp() != at && !isFirstZero(p) {
 						fault("%s has the time %v, others have %v", m.Name(), p.Timestamp().AsTime(), at.AsTime())
 					}
 					if p.Flags().NoRecordedValue() && len(points) > 1 {
@@ -182,6 +188,36 @@ func (s *sink) check(md pmetric.Metrics, accepted bool) {
 				}
 			}
 		}
+	}
+}
+
+// latest is the time of the points that are not the first ones of a total.
+func latest(md pmetric.Metrics) (at pcommon.Timestamp) {
+	for _, rm := range md.ResourceMetrics().All() {
+		for _, sm := range rm.ScopeMetrics().All() {
+			for _, m := range sm.Metrics().All() {
+				for _, p := range pointsOf(m) {
+					at = max(at, p.Timestamp())
+				}
+			}
+		}
+	}
+	return at
+}
+
+// isFirstZero tells whether a point may be the zero that a total begins with.
+func isFirstZero(p point) bool {
+	switch p := p.(type) {
+	case pmetric.NumberDataPoint:
+		return p.StartTimestamp() != 0 && p.DoubleValue() == 0
+	case pmetric.HistogramDataPoint:
+		return p.Count() == 0
+	case pmetric.ExponentialHistogramDataPoint:
+		return p.Count() == 0
+	case pmetric.SummaryDataPoint:
+		return p.Count() == 0
+	default:
+		return false
 	}
 }
 

@@ -50,7 +50,9 @@ const (
 	trials
 )
 
-func (t trial) String() string { return [...]string{"none", "crash", "refuse", "deceive"}[t] }
+var trialNames = [trials]string{"none", "crash", "refuse", "deceive"}
+
+func (t trial) String() string { return trialNames[t] }
 
 // try lets something befall the write that comes after so many others.
 func (l *life) try(t trial, after int) {

@@ -25,6 +25,9 @@ type sample struct {
 	series string // its name and its labels, see seriesName
 	ms     int64
 	value  string
+	total  bool           // The value must not fall.
+	start  int64          // in milliseconds, 0 for none
+	native *nativeBuckets // nil unless it is a native histogram
 }
 
 // seriesName writes a series as a text exposition does, labels sorted and without empty ones.
@@ -64,6 +67,7 @@ func remoteWrite(md pmetric.Metrics) (samples []sample) {
 type writer struct {
 	resource pcommon.Map
 	name     string
+	total    bool // The points are those of a counter.
 	samples  []sample
 }
 
@@ -71,6 +75,7 @@ type writer struct {
 type point interface {
 	Attributes() pcommon.Map
 	Timestamp() pcommon.Timestamp
+	StartTimestamp() pcommon.Timestamp
 	Flags() pmetric.DataPointFlags
 }
 
@@ -90,7 +95,13 @@ func (w *writer) put(p point, suffix, value string, further ...string) {
 	if p.Flags().NoRecordedValue() {
 		value = stale
 	}
-	w.samples = append(w.samples, sample{seriesName(w.name+suffix, labels), p.Timestamp().AsTime().UnixMilli(), value})
+	w.samples = append(w.samples, sample{
+		series: seriesName(w.name+suffix, labels),
+		ms:     p.Timestamp().AsTime().UnixMilli(),
+		value:  value,
+		total:  w.total || suffix == "_count" || suffix == "_bucket",
+		start:  int64(p.StartTimestamp() / pcommon.Timestamp(time.Millisecond)),
+	})
 }
 
 func (w *writer) metric(m pmetric.Metric) {
@@ -98,6 +109,7 @@ func (w *writer) metric(m pmetric.Metric) {
 	case pmetric.MetricTypeGauge:
 		w.numbers(m.Gauge().DataPoints())
 	case pmetric.MetricTypeSum:
+		w.total = m.Sum().IsMonotonic()
 		w.numbers(m.Sum().DataPoints())
 	case pmetric.MetricTypeSummary:
 		for _, p := range m.Summary().DataPoints().All() {
@@ -114,6 +126,7 @@ func (w *writer) metric(m pmetric.Metric) {
 	case pmetric.MetricTypeExponentialHistogram:
 		for _, p := range m.ExponentialHistogram().DataPoints().All() {
 			w.put(p, "", spellNative(float64(p.Count()), p.Sum()))
+			w.samples[len(w.samples)-1].native = nativeOf(p)
 		}
 	}
 }

@@ -137,8 +137,26 @@ func groupValues(g *GroupsConfig) []settingValue {
 		{"groups::max_groups", g.MaxGroups},
 		{"groups::max_series", g.MaxSeries},
 		{"groups::max_bytes", g.MaxBytes},
+		{"groups::aggregate", ruleList(g.Aggregate)},
+		{"groups::max_pushers", g.MaxPushers},
 		{"groups::admin_api", g.AdminAPI},
 	}
+}
+
+// ruleList shows whom each rule takes and what it leaves out.
+func ruleList(rules []AggregateConfig) string {
+	if len(rules) == 0 {
+		return "none"
+	}
+	shown := make([]string, len(rules))
+	for i, r := range rules {
+		jobs := "pushes with one of them"
+		if r.Jobs != "" {
+			jobs = "jobs " + r.Jobs
+		}
+		shown[i] = fmt.Sprintf("without %s: %s, pusher_ttl %s", strings.Join(r.Without, ", "), jobs, r.PusherTTL)
+	}
+	return strings.Join(shown, "; ")
 }
 
 func onOff(on bool) string {

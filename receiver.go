@@ -41,12 +41,16 @@ type pushgatewayReceiver struct {
 	ingest *ingest.Ingest
 	feed   *page.Feed // nil without a page
 
-	server  *http.Server // nil before Start and after Shutdown
+	listen  func(context.Context) (net.Listener, error) // ToListener of the settings, unless a test has another one
+	server  *http.Server                                // nil before Start and after Shutdown
 	serving sync.WaitGroup
 }
 
 func newReceiver(set receiver.Settings, config *Config, next consumer.Metrics) (*pushgatewayReceiver, error) {
-	options := ingestOptions(set, config)
+	options, err := ingestOptions(set, config)
+	if err != nil {
+		return nil, err
+	}
 	feed := newFeed(config)
 	if feed != nil {
 		options.Watcher = feed
@@ -55,10 +59,11 @@ func newReceiver(set receiver.Settings, config *Config, next consumer.Metrics) (
 	if err != nil {
 		return nil, err
 	}
-	return &pushgatewayReceiver{config: config, set: set, ingest: in, feed: feed}, nil
+	return &pushgatewayReceiver{config: config, set: set, ingest: in, feed: feed, listen: config.ServerConfig.ToListener}, nil
 }
 
-func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
+func ingestOptions(set receiver.Settings, config *Config) (ingest.Options, error) {
+	groups, err := groupOptions(config)
 	return ingest.Options{
 		Exposition: exposition.Options{UTF8Names: config.UTF8Names},
 		Translate: translate.Options{
@@ -83,15 +88,16 @@ func ingestOptions(set receiver.Settings, config *Config) ingest.Options {
 			ScopeVersion: set.BuildInfo.Version,
 		},
 		InFlightBytes: config.Limits.InFlightBytes,
-		Groups:        groupOptions(config),
-	}
+		Groups:        groups,
+	}, err
 }
 
-func groupOptions(config *Config) *ingest.GroupOptions {
+func groupOptions(config *Config) (*ingest.GroupOptions, error) {
 	if !config.Groups.HasValue() {
-		return nil
+		return nil, nil
 	}
 	groups := config.Groups.Get()
+	rules, err := groups.rules()
 	return &ingest.GroupOptions{
 		RepublishInterval: groups.RepublishInterval,
 		Store: store.Options{
@@ -99,8 +105,11 @@ func groupOptions(config *Config) *ingest.GroupOptions {
 			MaxSeries: groups.MaxSeries,
 			MaxBytes:  groups.MaxBytes,
 			TTL:       groups.TTL,
+
+			Rules:      rules,
+			MaxPushers: groups.MaxPushers,
 		},
-	}
+	}, err
 }
 
 // Start listens, serves, and starts restoring groups. If it fails, it leaves nothing open.
@@ -112,7 +121,7 @@ func (r *pushgatewayReceiver) Start(ctx context.Context, host component.Host) er
 	if err != nil {
 		return err
 	}
-	listener, err := r.config.ServerConfig.ToListener(ctx)
+	listener, err := r.listen(ctx)
 	if err != nil {
 		return err
 	}
@@ -154,7 +163,7 @@ func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Ho
 // storageClient returns nil if no storage is configured.
 func (r *pushgatewayReceiver) storageClient(ctx context.Context, host component.Host, id *component.ID) (storage.Client, error) {
 	if id == nil {
-		r.set.Logger.Warn("Groups are kept in memory only and will be lost on restart or reload. Set groups::storage to persist them.")
+		r.set.Logger.Warn(r.config.Groups.Get().withoutStorage())
 		return nil, nil
 	}
 	extension, ok := host.GetExtensions()[*id]

@@ -229,6 +229,14 @@ func TestStartInTheLog(t *testing.T) {
 			with(withGroups(func(*GroupsConfig) {})), "groups", "/metrics/job/<job>{/<label>/<value>}",
 			[]string{"Groups are kept in memory only and will be lost on restart or reload. Set groups::storage to persist them."},
 		},
+		"aggregates": {
+			with(withGroups(func(g *GroupsConfig) {
+				g.Aggregate = []AggregateConfig{{Without: []string{"job_id"}, PusherTTL: time.Hour}}
+			})),
+			"groups", "/metrics/job/<job>{/<label>/<value>}",
+			[]string{"Groups are kept in memory only and will be lost on restart or reload. The totals of groups::aggregate then begin anew, and pushers " +
+				"that continue to push are counted again. Set groups::storage to persist them."},
+		},
 		"contradiction": {
 			with(func(c *Config) { c.ServerConfig.WriteTimeout = time.Second }), "proxy", "/metrics/job/<job>{/<label>/<value>}",
 			[]string{"write_timeout (1s) is below read_timeout (1m0s): slow clients get no response"},

@@ -27,8 +27,18 @@ const (
 	scrapeAddress = "collector:8888"
 )
 
+// aggregateMetrics exist once something has happened to a pusher of an aggregate.
+var aggregateMetrics = []string{
+	"otelcol_receiver_pushgateway_aggregate_bounds_capped",
+	"otelcol_receiver_pushgateway_aggregate_types_replaced",
+	"otelcol_receiver_pushgateway_pusher_resets",
+	"otelcol_receiver_pushgateway_pushers_folded",
+	"otelcol_receiver_pushgateway_pushers_returned",
+}
+
 // groupMetrics exist with groups only.
 var groupMetrics = []string{
+	"otelcol_receiver_pushgateway_aggregate_pushers",
 	"otelcol_receiver_pushgateway_expired_groups",
 	"otelcol_receiver_pushgateway_group_series",
 	"otelcol_receiver_pushgateway_group_size",
@@ -50,11 +60,21 @@ func TestDeployOnPrometheus(t *testing.T) {
 		set    []string // settings of the receiver
 		silent []string // metrics that have no series, because what they count does not happen here
 	}{
-		{name: "proxy", silent: groupMetrics},
+		{name: "proxy", silent: slices.Concat(groupMetrics, aggregateMetrics)},
 		{
 			name:   "groups",
 			set:    []string{"receivers::pushgateway::groups: {republish_interval: 1s, ttl: 5s}"},
-			silent: []string{"otelcol_receiver_pushgateway_storage_errors"},
+			silent: append(slices.Clone(aggregateMetrics), "otelcol_receiver_pushgateway_storage_errors"),
+		},
+		{
+			name: "aggregates",
+			set:  []string{"receivers::pushgateway::groups: {republish_interval: 1s, aggregate: [{without: [job_id]}]}"},
+			silent: []string{
+				"otelcol_receiver_pushgateway_aggregate_bounds_capped",
+				"otelcol_receiver_pushgateway_aggregate_types_replaced",
+				"otelcol_receiver_pushgateway_pushers_returned",
+				"otelcol_receiver_pushgateway_storage_errors",
+			},
 		},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
@@ -136,6 +156,10 @@ func pushUntilTheEnd(t *testing.T, url string) {
 			pushOnce(http.MethodPost, "/metrics/job/nightly/instance/a", "rows 1,5\n")
 			pushOnce(http.MethodPut, "/pushgateway/metrics/job/nightly/instance/b", "a 1\nb 1\nc 1\nd 1\n")
 			pushOnce(http.MethodDelete, "/metrics/job/nightly/instance/c", "")
+			// One pusher of an aggregate, if there is a rule: it pushes, restarts and ends.
+			pushOnce(http.MethodPut, "/metrics/job/orders/job_id/1", "done_total 5\n")
+			pushOnce(http.MethodPut, "/metrics/job/orders/job_id/1", "done_total 3\n")
+			pushOnce(http.MethodDelete, "/metrics/job/orders/job_id/1", "")
 		}
 	}()
 }

@@ -26,7 +26,7 @@ func TestLimits(t *testing.T) {
 		"service::extensions: []",
 		"receivers::pushgateway::max_request_body_size: 200000",
 		"receivers::pushgateway::limits: {in_flight_bytes: 100000, series_per_push: 6, labels_per_series: 4, label_value_length: 10}",
-		"receivers::pushgateway::groups: {max_groups: 2, max_series: 10, max_bytes: 5000, republish_interval: 0s}",
+		"receivers::pushgateway::groups: {max_groups: 2, max_series: 10, max_bytes: 5000, max_pushers: 1, republish_interval: 0s, aggregate: [{without: [job_id]}]}",
 	}})
 	var answers []answer
 	large := strings.Repeat("# comment\n", 15_000)
@@ -51,6 +51,8 @@ func TestLimits(t *testing.T) {
 		{"groups::max_series", "/metrics/job/a", "a 1\nb 1\nc 1\nd 1\ne 1\nf 1\n", 200, nil},
 		{"groups::max_series exceeded", "/metrics/job/b", "p 1\nq 1\nr 1\ns 1\nt 1\n", 429, []string{"groups::max_series", "10", "3 series more", "8 series"}},
 		{"groups::max_bytes", "/metrics/job/b", "# HELP p " + strings.Repeat("x", 5000) + "\np 1\n", 429, []string{"groups::max_bytes", "5000"}},
+		{"groups::max_pushers", "/metrics/job/b/job_id/1", "n_total 1\n", 200, nil},
+		{"groups::max_pushers exceeded", "/metrics/job/b/job_id/2", "n_total 1\n", 429, []string{"groups::max_pushers", "1"}},
 	} {
 		status, body := send(t, http.MethodPut, c.url+tc.path, tc.body)
 		answers = append(answers, answer{status: status, body: body})
@@ -94,7 +96,7 @@ func assertLimitsInTable(t *testing.T, answers []answer) {
 	_, section, _ := strings.Cut(string(page), "\n## Limits\n")
 	section, _, _ = strings.Cut(section, "\n## ")
 	rows := limitRow.FindAllStringSubmatch(section, -1)
-	assert.Len(t, rows, 9)
+	assert.Len(t, rows, 10)
 	for _, row := range rows {
 		body := regexp.MustCompile(strings.ReplaceAll(regexp.QuoteMeta(row[2]), `\.\.\.`, `.*`))
 		assert.True(t, slices.ContainsFunc(answers, func(a answer) bool {

@@ -38,6 +38,7 @@ var routes = []struct{ method, path string }{
 	{http.MethodGet, "/api/v1/metrics"},
 	{http.MethodGet, "/api/v1/status"},
 	{http.MethodPut, "/api/v1/admin/wipe"},
+	{http.MethodDelete, "/api/v1/admin/aggregate/job/j"},
 	{http.MethodGet, "/-/healthy"},
 	{http.MethodHead, "/-/ready"},
 	{http.MethodGet, "/-/ready"},

@@ -30,6 +30,9 @@ const httpConfig = `
 receivers:
   pushgateway:
     endpoint: %[1]s
+  pushgateway/page:
+    endpoint: %[4]s
+    page: {}
   otlp:
     protocols:
       http:
@@ -39,7 +42,7 @@ exporters:
 service:
   pipelines:
     metrics:
-      receivers: [pushgateway, otlp]
+      receivers: [pushgateway, pushgateway/page, otlp]
       exporters: [nop]
   telemetry:
     metrics:
@@ -65,6 +68,7 @@ type request struct {
 	contentType string
 	body        []byte
 	target      float64 // times the CPU of the first request of the page; 0 without
+	viewers     int     // who look at the page meanwhile
 	cpu, wall   []time.Duration
 }
 
@@ -124,6 +128,7 @@ type collector struct {
 	*server
 	folder string
 	otlp   string
+	page   string // a receiver with a page
 }
 
 // requestsOf are all ways of sending a page; that to the otlp receiver is the first.
@@ -145,7 +150,48 @@ func (c *collector) requestsOf(p page, wanted float64) ([]*request, error) {
 			})
 		}
 	}
+	if p.name == "job push" {
+		text := requests[1]
+		for _, viewers := range []int{0, mostViewers} {
+			requests = append(requests, &request{
+				name: fmt.Sprintf("%s, page with %d viewers", text.name, viewers), url: strings.Replace(text.url, c.url, c.page, 1),
+				contentType: text.contentType, body: text.body, viewers: viewers,
+			})
+		}
+	}
 	return requests, nil
+}
+
+// mostViewers is how many can look at a page.
+const mostViewers = 16
+
+// look opens the streams of viewers and reads them until the returned function is called.
+func (c *collector) look(viewers int) (stop func(), err error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var reading sync.WaitGroup
+	stop = func() {
+		cancel()
+		reading.Wait()
+	}
+	for range viewers {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, c.page+"/ui/api/events", http.NoBody)
+		if err != nil {
+			return stop, err
+		}
+		response, err := c.client.Do(request)
+		if err != nil {
+			return stop, err
+		}
+		if response.StatusCode != http.StatusOK {
+			_ = response.Body.Close()
+			return stop, fmt.Errorf("events: %s", response.Status)
+		}
+		reading.Go(func() {
+			defer response.Body.Close()
+			_, _ = io.Copy(io.Discard, response.Body) // It ends with the context.
+		})
+	}
+	return stop, nil
 }
 
 // measure sends all requests in turns.
@@ -172,6 +218,11 @@ func (c *collector) measure(requests []*request, rounds int, turn time.Duration)
 
 // send sends a request n times and returns the collector's CPU time and the time passed, both for one of them.
 func (c *collector) send(r *request, n int) (cpu, wall time.Duration, err error) {
+	stop, err := c.look(r.viewers)
+	defer stop()
+	if err != nil {
+		return 0, 0, err
+	}
 	before, err := c.cpu()
 	if err != nil {
 		return 0, 0, err
@@ -216,7 +267,7 @@ func (c *collector) sendOnce(r *request, group int) error {
 
 // startCollector starts the distribution on free ports and waits until it is ready.
 func startCollector(path string) (*collector, error) {
-	var endpoints [2]string
+	var endpoints [3]string
 	for i := range endpoints {
 		listener, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
@@ -232,11 +283,11 @@ func startCollector(path string) (*collector, error) {
 	file := filepath.Join(folder, "config.yaml")
 	var written error
 	s, err := startServer(path, func(address string) []string {
-		config := fmt.Sprintf(httpConfig, address, endpoints[0], strings.TrimPrefix(endpoints[1], "127.0.0.1:"))
+		config := fmt.Sprintf(httpConfig, address, endpoints[0], strings.TrimPrefix(endpoints[1], "127.0.0.1:"), endpoints[2])
 		written = os.WriteFile(file, []byte(config), 0o600)
 		return []string{"--config", file}
 	})
-	return &collector{server: s, folder: folder, otlp: "http://" + endpoints[0]}, errors.Join(written, err)
+	return &collector{server: s, folder: folder, otlp: "http://" + endpoints[0], page: "http://" + endpoints[2]}, errors.Join(written, err)
 }
 
 func (c *collector) stop() {

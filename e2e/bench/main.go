@@ -2,8 +2,9 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Command bench compares this receiver's decoders with other ways of reading the same metrics, and with the least that
-// pdata costs, and what groups cost with what they cost a Pushgateway. It prints Markdown: a table for each format, whose
-// ratios are of times measured in turns in one run, one of the memory that large pushes take, and two of groups. What it tells is the ratios; the times depend on the machine.
+// pdata costs, what groups cost with what they cost a Pushgateway, and what pushers of aggregates cost. It prints Markdown: a table
+// for each format, whose ratios are of times measured in turns in one run, one of the memory that large pushes take, two of groups and
+// three of aggregates. What it tells is the ratios; the times depend on the machine.
 //
 //	cd e2e && go run ./bench -pushgateway ../.tools/pushgateway
 //	cd e2e && go run ./bench -collector ../_build/otelcol-pushgateway
@@ -32,6 +33,8 @@ func main() {
 	export := flag.String("export", "", "measure pushes on their way through this distribution to a backend instead, in rounds of at least a second")
 	collector := flag.String("collector", "", "measure whole requests to this distribution instead, in rounds of at least a second")
 	pushgateway := flag.String("pushgateway", "", "compare what groups cost with this Pushgateway, too")
+	pushers := flag.Int("pushers", 100_000, "pushers of the aggregates that are measured; 0 measures none")
+	load := flag.Duration("load", 30*time.Second, "how long the load on one aggregate takes")
 	address := flag.String("serve", "", "serve a receiver with groups there, which is what the comparison of groups starts")
 	flag.Parse()
 	var err error
@@ -43,7 +46,7 @@ func main() {
 	case *collector != "":
 		err = runHTTP(*collector, min(*rounds, 7), max(*turn, time.Second))
 	default:
-		err = run(*rounds, *turn, *pages, *size, *pushgateway)
+		err = run(*rounds, *turn, *pages, *size, *pushgateway, aggregateSize{*pushers, *load})
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -51,7 +54,13 @@ func main() {
 	}
 }
 
-func run(rounds int, turn time.Duration, pattern string, size int, pushgateway string) error {
+// aggregateSize is how much of aggregates is measured.
+type aggregateSize struct {
+	pushers int
+	load    time.Duration
+}
+
+func run(rounds int, turn time.Duration, pattern string, size int, pushgateway string, aggregates aggregateSize) error {
 	matching, err := regexp.Compile(pattern)
 	if err != nil {
 		return err
@@ -70,6 +79,13 @@ func run(rounds int, turn time.Duration, pattern string, size int, pushgateway s
 	}
 	if pushgateway != "" {
 		m, err := printGroups(pushgateway, rounds)
+		if err != nil {
+			return err
+		}
+		missed += m
+	}
+	if aggregates.pushers > 0 {
+		m, err := printAggregates(aggregates.pushers, rounds, aggregates.load)
 		if err != nil {
 			return err
 		}

@@ -42,9 +42,21 @@ const ignored = "-"
 // field is a key of a struct and what is decoded into it.
 type field struct {
 	key      string
-	of       reflect.Type
-	optional bool // a configoptional.Optional, which has the key enabled too
+	of       reflect.Type // of one element, if it is a list
+	optional bool         // a configoptional.Optional, which has the key enabled too
+	list     bool
 }
+
+// path returns the path of the field, or of the first element of a list.
+func (f field) path(prefix string) string {
+	if f.list {
+		return element(prefix+f.key, 0)
+	}
+	return prefix + f.key
+}
+
+// element returns the path of an element of a list.
+func element(list string, i int) string { return fmt.Sprintf("%s[%d]", list, i) }
 
 func fields(t reflect.Type) []field {
 	var found []field
@@ -54,11 +66,15 @@ func fields(t reflect.Type) []field {
 		}
 		key, options, _ := strings.Cut(f.Tag.Get(confmap.MapstructureTag), ",")
 		of, optional := content(f.Type)
+		list := of.Kind() == reflect.Slice && !decodesItself(of)
+		if list {
+			of = of.Elem()
+		}
 		switch {
 		case options == squash:
 			found = append(found, fields(of)...)
 		case key != "" && key != ignored:
-			found = append(found, field{key, of, optional})
+			found = append(found, field{key, of, optional, list})
 		}
 	}
 	return found
@@ -78,7 +94,11 @@ func content(t reflect.Type) (of reflect.Type, optional bool) {
 
 // isBlock reports whether a type is decoded key by key.
 func isBlock(t reflect.Type) bool {
-	return t.Kind() == reflect.Struct && len(fields(t)) > 0 && !reflect.PointerTo(t).Implements(reflect.TypeFor[confmap.Unmarshaler]())
+	return t.Kind() == reflect.Struct && len(fields(t)) > 0 && !decodesItself(t)
+}
+
+func decodesItself(t reflect.Type) bool {
+	return reflect.PointerTo(t).Implements(reflect.TypeFor[confmap.Unmarshaler]())
 }
 
 // paths lists the paths of all keys, outer ones first.
@@ -87,7 +107,7 @@ func paths(prefix string, t reflect.Type) []string {
 	for _, f := range fields(t) {
 		all = append(all, prefix+f.key)
 		if isBlock(f.of) {
-			inner = append(inner, paths(prefix+f.key+confmap.KeyDelimiter, f.of)...)
+			inner = append(inner, paths(f.path(prefix)+confmap.KeyDelimiter, f.of)...)
 		}
 	}
 	return append(all, inner...)
@@ -113,6 +133,9 @@ func (c *checker) check(prefix string, settings map[string]any, t reflect.Type, 
 }
 
 func (c *checker) checkValue(path string, value any, f field) error {
+	if f.list {
+		return c.checkElements(path, value, f)
+	}
 	if inner, ok := value.(map[string]any); ok && isBlock(f.of) {
 		return c.check(path+confmap.KeyDelimiter, inner, f.of, f.optional)
 	}
@@ -120,6 +143,20 @@ func (c *checker) checkValue(path string, value any, f field) error {
 		return fmt.Errorf("%s: %s", path, mistake)
 	}
 	return nil
+}
+
+// checkElements checks the elements of a list. Decoding refuses a value that is no list.
+func (c *checker) checkElements(path string, value any, f field) error {
+	elements, ok := value.([]any)
+	if !ok {
+		return nil
+	}
+	f.list = false
+	var errs error
+	for i, value := range elements {
+		errs = errors.Join(errs, c.checkValue(element(path, i), value, f))
+	}
+	return errs
 }
 
 // unknown refuses a key: with its right place if it is known elsewhere, otherwise with the known keys, the nearest one first.

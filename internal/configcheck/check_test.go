@@ -59,6 +59,17 @@ type held struct {
 	Storage *component.ID `mapstructure:"storage"`
 
 	Extension component.ID `mapstructure:"extension"`
+	Rules     []rule       `mapstructure:"rules"`
+}
+
+type rule struct {
+	Pause time.Duration `mapstructure:"pause"`
+	Parts []part        `mapstructure:"parts"`
+	Names []string      `mapstructure:"names"`
+}
+
+type part struct {
+	Share int `mapstructure:"share"`
 }
 
 func TestCheck(t *testing.T) {
@@ -74,12 +85,18 @@ func TestCheck(t *testing.T) {
 		"a switched-off block":  {block{"groups": block{"enabled": false}}, ""},
 		"a block that is none":  {block{"limits": "x"}, ""}, // Decoding says so.
 		"near the top":          {block{"endpont": ""}, `unknown key "endpont"; known are endpoint, timeout, on, tls, limits, groups`},
-		"near in a block":       {block{"groups": block{"store": ""}}, `unknown key "groups::store"; known are storage, ttl, extension`},
+		"near in a block":       {block{"groups": block{"store": ""}}, `unknown key "groups::store"; known are storage, ttl, rules, extension`},
 		"enabled elsewhere":     {block{"limits": block{"enabled": true}}, `unknown key "limits::enabled"; known are bytes, series`},
 		"in another's block":    {block{"tls": block{"cert": ""}}, `unknown key "tls::cert"; known are more, file`},
 		"of the top in a block": {block{"limits": block{"endpoint": ""}}, `unknown key "limits::endpoint"; endpoint belongs at the top level of the receiver`},
 		"of a block at the top": {block{"ttl": "1h"}, `unknown key "ttl"; it belongs in a block, as groups::ttl`},
 		"of another block":      {block{"groups": block{"series": 1}}, `unknown key "groups::series"; it belongs in a block, as limits::series`},
+		"lists":                 {block{"groups": block{"rules": []any{block{"pause": "1h", "names": []any{"a"}}, block{"parts": []any{block{"share": 1}}}}}}, ""},
+		"a list that is none":   {block{"groups": block{"rules": "x"}}, ""}, // Decoding says so.
+		"in a list":             {block{"groups": block{"rules": []any{block{}, block{"puase": "1h"}}}}, `unknown key "groups::rules[1]::puase"; known are pause, parts, names`},
+		"in a list of a list":   {block{"groups": block{"rules": []any{block{"parts": []any{block{"shar": 1}}}}}}, `unknown key "groups::rules[0]::parts[0]::shar"; known are share`},
+		"of a list elsewhere":   {block{"groups": block{"pause": "1h"}}, `unknown key "groups::pause"; it belongs in a block, as groups::rules[0]::pause`},
+		"a value in a list":     {block{"groups": block{"rules": []any{block{"pause": 30}}}}, `groups::rules[0]::pause: 30 has no unit; write 30s`},
 		"several": {
 			block{"x": 1, "limits": block{"bytes": "1k"}},
 			"limits::bytes: \"1k\" is not a number; write 1000\nunknown key \"x\"; known are on, tls, limits, groups, timeout, endpoint",

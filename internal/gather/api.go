@@ -66,9 +66,22 @@ func (g *Group) api(o Options) map[string]any {
 	}
 	group := map[string]any{"labels": labels, "last_push_successful": !g.PushFailureTime.After(g.PushTime)}
 	for f := range g.families(o) {
-		group[f.GetName()] = f.api()
+		api := f.api()
+		if earlier, twice := group[f.GetName()].(apiFamily); twice {
+			api = earlier.joined(api)
+		}
+		group[f.GetName()] = api
 	}
 	return group
+}
+
+// joined adds the series of another family of the same name.
+func (f apiFamily) joined(other apiFamily) apiFamily {
+	f.Metrics = append(f.Metrics, other.Metrics...)
+	if other.TimeStamp.After(f.TimeStamp) {
+		f.TimeStamp = other.TimeStamp
+	}
+	return f
 }
 
 func (f family) api() apiFamily {

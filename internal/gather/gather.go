@@ -31,7 +31,7 @@ type Group struct {
 	// PushTime and PushFailureTime are the times of the last accepted and the last refused push. They are zero if there
 	// was none.
 	PushTime, PushFailureTime time.Time
-	// Families have distinct names.
+	// Families have distinct names, but that of an aggregate can be there beside that of the ordinary group of the same key.
 	Families []Family
 }
 

@@ -163,9 +163,9 @@ func TestPeek(t *testing.T) {
 		"odd_bucket[[job j] [l v] [le +Inf]]2", "odd_bucket[[job j] [l v] [le 1]]2", "odd_bucket[[job j] [l v] [le 2]]1", "odd_count[[job j] [l v]]2", "odd_sum[[job j] [l v]]3", "s[[job j] [l v]]43",
 	}, shown)
 	for limit := range len(all) {
-		some, others := gather.Peek(key, push.Metrics, o, limit)
+		some, left := gather.Peek(key, push.Metrics, o, limit)
 		assert.Len(t, some, limit)
-		assert.Equal(t, len(all)-limit, others)
+		assert.Equal(t, len(all)-limit, left)
 	}
 	none, more := gather.Peek(key, pmetric.NewMetrics(), o, 1)
 	assert.Empty(t, none)

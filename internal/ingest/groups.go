@@ -72,6 +72,7 @@ func (in *Ingest) storeOptions() store.Options {
 	o.PushTimes = in.pushTimes()
 	o.Now = time.Now
 	o.Tick = in.outbox.Tick
+	o.Observer = in.telemetry
 	o.StorageFailed = func(operation store.Operation, err error) { in.telemetry.storageFailed(string(operation), err) }
 	return o
 }
@@ -166,9 +167,15 @@ func (in *Ingest) noteFailure(ctx context.Context, key groupingkey.Key, err erro
 	}
 }
 
-// Delete removes a group and marks its series stale. A group that does not exist is no error. The error is a *Refusal.
+// Delete removes a group and marks its series stale, or ends a pusher of an aggregate. A group or pusher that does not exist is no
+// error. The error is a *Refusal.
 func (in *Ingest) Delete(ctx context.Context, key groupingkey.Key) error {
-	return in.remove(ctx, func(s store.Store) error { return s.Delete(ctx, key) })
+	return in.remove(ctx, func(s store.Store) error {
+		if rule, aggregate := in.ruleOf(key); rule != nil {
+			return endPusher(ctx, s, aggregate, key)
+		}
+		return s.Delete(ctx, key)
+	})
 }
 
 // Wipe removes all groups for a client, whose address is logged. The error is a *Refusal; some groups may be removed then.

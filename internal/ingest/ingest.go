@@ -125,6 +125,9 @@ func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 	if err := in.awaitGroups(ctx); err != nil {
 		return err
 	}
+	pusher := r.Key
+	rule, group := in.ruleOf(pusher)
+	r.Key = group
 	reserved := &reservation{inFlight: in.InFlight, body: r.Reserved}
 	defer reserved.release()
 	push, err := in.translate(o, r, reserved)
@@ -134,10 +137,14 @@ func (in *Ingest) Push(ctx context.Context, o *Observation, r Request) error {
 	}
 	o.translated(push.Series, push.DataPoints)
 	in.peek(o, r.Key, push)
-	if in.groups != nil {
+	switch {
+	case rule != nil:
+		return in.groups.contribute(ctx, r, rule, pusher, push)
+	case in.groups != nil:
 		return in.groups.push(ctx, r, push)
+	default:
+		return in.forward(ctx, r.Key, push)
 	}
-	return in.forward(ctx, r.Key, push)
 }
 
 // translate decodes the body and translates it into pdata without timestamps. It releases the batch, so that a waiting push holds only

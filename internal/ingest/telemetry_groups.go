@@ -28,6 +28,7 @@ func (t *telemetry) observeGroups(s store.Store, o *outbox.Outbox) error {
 		t.builder.RegisterReceiverPushgatewayGroupsCallback(observe(func() int64 { return int64(s.Counts().Groups) })),
 		t.builder.RegisterReceiverPushgatewayGroupSeriesCallback(observe(func() int64 { return int64(s.Counts().Series) })),
 		t.builder.RegisterReceiverPushgatewayGroupSizeCallback(observe(func() int64 { c := s.Counts(); return c.Size + c.PendingSize })),
+		t.builder.RegisterReceiverPushgatewayAggregatePushersCallback(observe(func() int64 { return int64(s.Counts().Pushers) })),
 		t.builder.RegisterReceiverPushgatewayPendingStaleMarkersCallback(observe(func() int64 { return int64(s.Counts().Pending) })),
 		t.builder.RegisterReceiverPushgatewayUnsentGroupsCallback(observe(func() int64 {
 			groups, _ := s.Waiting()
@@ -50,7 +51,7 @@ func (t *telemetry) restored(c store.Counts) {
 	if c == (store.Counts{}) {
 		return
 	}
-	t.logger.Info("Groups restored", zap.Int("groups", c.Groups), zap.Int("series", c.Series), zap.Int("pending_stale_markers", c.Pending))
+	t.logger.Info("Groups restored", zap.Int("groups", c.Groups), zap.Int("series", c.Series), zap.Int("pushers", c.Pushers), zap.Int("pending_stale_markers", c.Pending))
 }
 
 // Called implements outbox.Observer. With groups it logs errors of the next consumer, which no client sees.

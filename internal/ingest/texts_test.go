@@ -89,7 +89,7 @@ func TestLogOfGroups(t *testing.T) {
 		synctest.Wait()
 		restored := logs.FilterMessage("Groups restored").All()
 		require.Len(t, restored, 1)
-		assert.Equal(t, map[string]any{"groups": int64(2), "series": int64(3), "pending_stale_markers": int64(0)}, restored[0].ContextMap())
+		assert.Equal(t, map[string]any{"groups": int64(2), "series": int64(3), "pending_stale_markers": int64(0), "pushers": int64(0)}, restored[0].ContextMap())
 
 		time.Sleep(time.Hour + 2*time.Second)
 		expired := logs.FilterMessage("Groups expired: groups::ttl has passed since their last push").All()

@@ -25,24 +25,30 @@ func Tracer(settings component.TelemetrySettings) trace.Tracer {
 // TelemetryBuilder provides an interface for components to report telemetry
 // as defined in metadata and user config.
 type TelemetryBuilder struct {
-	meter                                  metric.Meter
-	mu                                     sync.Mutex
-	registrations                          []metric.Registration
-	ReceiverPushgatewayExpiredGroups       metric.Int64Counter
-	ReceiverPushgatewayExportPoints        metric.Int64Histogram
-	ReceiverPushgatewayExports             metric.Int64Counter
-	ReceiverPushgatewayGroupSeries         metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayGroupSize           metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayGroups              metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayInFlightSize        metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayPendingStaleMarkers metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayPushSeries          metric.Int64Histogram
-	ReceiverPushgatewayPushSize            metric.Int64Histogram
-	ReceiverPushgatewayPushes              metric.Int64Counter
-	ReceiverPushgatewayQuarantinedFamilies metric.Int64ObservableUpDownCounter
-	ReceiverPushgatewayStorageErrors       metric.Int64Counter
-	ReceiverPushgatewayUnsentAge           metric.Float64ObservableGauge
-	ReceiverPushgatewayUnsentGroups        metric.Int64ObservableUpDownCounter
+	meter                                     metric.Meter
+	mu                                        sync.Mutex
+	registrations                             []metric.Registration
+	ReceiverPushgatewayAggregateBoundsCapped  metric.Int64Counter
+	ReceiverPushgatewayAggregatePushers       metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayAggregateTypesReplaced metric.Int64Counter
+	ReceiverPushgatewayExpiredGroups          metric.Int64Counter
+	ReceiverPushgatewayExportPoints           metric.Int64Histogram
+	ReceiverPushgatewayExports                metric.Int64Counter
+	ReceiverPushgatewayGroupSeries            metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayGroupSize              metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayGroups                 metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayInFlightSize           metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayPendingStaleMarkers    metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayPushSeries             metric.Int64Histogram
+	ReceiverPushgatewayPushSize               metric.Int64Histogram
+	ReceiverPushgatewayPusherResets           metric.Int64Counter
+	ReceiverPushgatewayPushersFolded          metric.Int64Counter
+	ReceiverPushgatewayPushersReturned        metric.Int64Counter
+	ReceiverPushgatewayPushes                 metric.Int64Counter
+	ReceiverPushgatewayQuarantinedFamilies    metric.Int64ObservableUpDownCounter
+	ReceiverPushgatewayStorageErrors          metric.Int64Counter
+	ReceiverPushgatewayUnsentAge              metric.Float64ObservableGauge
+	ReceiverPushgatewayUnsentGroups           metric.Int64ObservableUpDownCounter
 }
 
 // TelemetryBuilderOption applies changes to default builder.
@@ -54,6 +60,21 @@ type telemetryBuilderOptionFunc func(mb *TelemetryBuilder)
 
 func (tbof telemetryBuilderOptionFunc) apply(mb *TelemetryBuilder) {
 	tbof(mb)
+}
+
+// RegisterReceiverPushgatewayAggregatePushersCallback sets callback for observable ReceiverPushgatewayAggregatePushers metric.
+func (builder *TelemetryBuilder) RegisterReceiverPushgatewayAggregatePushersCallback(cb metric.Int64Callback) error {
+	reg, err := builder.meter.RegisterCallback(func(ctx context.Context, o metric.Observer) error {
+		cb(ctx, &observerInt64{inst: builder.ReceiverPushgatewayAggregatePushers, obs: o})
+		return nil
+	}, builder.ReceiverPushgatewayAggregatePushers)
+	if err != nil {
+		return err
+	}
+	builder.mu.Lock()
+	defer builder.mu.Unlock()
+	builder.registrations = append(builder.registrations, reg)
+	return nil
 }
 
 // RegisterReceiverPushgatewayGroupSeriesCallback sets callback for observable ReceiverPushgatewayGroupSeries metric.
@@ -214,6 +235,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 	}
 	builder.meter = Meter(settings)
 	var err, errs error
+	builder.ReceiverPushgatewayAggregateBoundsCapped, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_aggregate_bounds_capped",
+		metric.WithDescription("Pushed histograms with bucket bounds for which the histogram of the aggregate has no room. Their counts are in the next higher bucket. [Alpha]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayAggregatePushers, err = builder.meter.Int64ObservableUpDownCounter(
+		"otelcol_receiver_pushgateway_aggregate_pushers",
+		metric.WithDescription("Remembered pushers of all aggregates; groups::max_pushers is the limit. [Alpha]"),
+		metric.WithUnit("{pusher}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayAggregateTypesReplaced, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_aggregate_types_replaced",
+		metric.WithDescription("Metric families of aggregates whose series ended because the family is now pushed as another type. [Alpha]"),
+		metric.WithUnit("{family}"),
+	)
+	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayExpiredGroups, err = builder.meter.Int64Counter(
 		"otelcol_receiver_pushgateway_expired_groups",
 		metric.WithDescription("Groups removed because groups::ttl has passed since their last push. [Alpha]"),
@@ -275,6 +314,24 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		metric.WithDescription("Decompressed size of each push. [Alpha]"),
 		metric.WithUnit("By"),
 		metric.WithExplicitBucketBoundaries([]float64{100, 1000, 10000, 100000, 1e+06, 1e+07, 1e+08}...),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayPusherResets, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_pusher_resets",
+		metric.WithDescription("Series of pushers that began anew. What they had counted before stays in the total. [Alpha]"),
+		metric.WithUnit("{series}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayPushersFolded, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_pushers_folded",
+		metric.WithDescription("Pushers that were forgotten, by cause. What they had counted stays in the total. [Alpha]"),
+		metric.WithUnit("{pusher}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayPushersReturned, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_pushers_returned",
+		metric.WithDescription("Pushers that pushed again after they were forgotten without DELETE, so that their counts were added again. pusher_ttl is too short for them. Some are missed. [Alpha]"),
+		metric.WithUnit("{pusher}"),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayPushes, err = builder.meter.Int64Counter(

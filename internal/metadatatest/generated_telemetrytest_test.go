@@ -20,6 +20,10 @@ func TestSetupTelemetry(t *testing.T) {
 	tb, err := metadata.NewTelemetryBuilder(testTel.NewTelemetrySettings())
 	require.NoError(t, err)
 	defer tb.Shutdown()
+	require.NoError(t, tb.RegisterReceiverPushgatewayAggregatePushersCallback(func(_ context.Context, observer metric.Int64Observer) error {
+		observer.Observe(1)
+		return nil
+	}))
 	require.NoError(t, tb.RegisterReceiverPushgatewayGroupSeriesCallback(func(_ context.Context, observer metric.Int64Observer) error {
 		observer.Observe(1)
 		return nil
@@ -52,13 +56,27 @@ func TestSetupTelemetry(t *testing.T) {
 		observer.Observe(1)
 		return nil
 	}))
+	tb.ReceiverPushgatewayAggregateBoundsCapped.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayAggregateTypesReplaced.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayExpiredGroups.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayExportPoints.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayExports.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayPushSeries.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayPushSize.Record(context.Background(), 1)
+	tb.ReceiverPushgatewayPusherResets.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayPushersFolded.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayPushersReturned.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayPushes.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayStorageErrors.Add(context.Background(), 1)
+	AssertEqualReceiverPushgatewayAggregateBoundsCapped(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayAggregatePushers(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayAggregateTypesReplaced(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayExpiredGroups(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
@@ -88,6 +106,15 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayPushSize(t, testTel,
 		[]metricdata.HistogramDataPoint[int64]{{}}, metricdatatest.IgnoreValue(),
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayPusherResets(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayPushersFolded(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayPushersReturned(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayPushes(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},

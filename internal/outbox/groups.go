@@ -96,7 +96,9 @@ func (g *groups) shutdown(ctx context.Context) error {
 		defer close(done)
 		g.claiming.Wait()
 		for g.context.Err() == nil && g.probesIn() == 0 {
-			claim, _ := g.source.Claim(ctx, g.limits())
+			limits := g.limits()
+			limits.Last = true
+			claim, _ := g.source.Claim(ctx, limits)
 			if claim == nil {
 				break
 			}
@@ -331,10 +333,12 @@ func (e *export) call(ctx context.Context, parts []*store.Part) error {
 		first = last
 	}
 	translate.Stamp(md, e.claim.At)
+	err := e.outbox.consume(ctx, md)
 	for _, p := range parts {
 		p.Outcome.Tried = true
+		p.Outcome.Doubtful = p.Outcome.Doubtful || isDoubtful(err)
 	}
-	return e.outbox.consume(ctx, md)
+	return err
 }
 
 func (e *export) settle(parts []*store.Part, err error) {

@@ -69,3 +69,16 @@ func isPermanent(err error) bool {
 	verdict, _ := Judge(err)
 	return verdict == Permanent || verdict == Exhausted && consumererror.IsPermanent(err)
 }
+
+// isDoubtful reports whether what was refused with the error may have been accepted nevertheless: a call that was ended may have arrived,
+// and a backend that refuses some samples for good may have stored the others.
+func isDoubtful(err error) bool {
+	switch {
+	case err == nil:
+		return false
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
+		return true
+	}
+	code := status.Code(err)
+	return code == codes.DeadlineExceeded || code == codes.Canceled || isPermanent(err)
+}

@@ -123,7 +123,7 @@ func TestListGroups(t *testing.T) {
 		asked = q
 		return store.Found{Groups: []store.Summary{
 			{Key: keyOf("a b", "i", "1"), Families: 1, Series: 2, Size: 3, Pending: 4, PushTime: time.UnixMilli(5), PushFailureTime: time.UnixMilli(6), Expires: time.UnixMilli(7)},
-			{Key: keyOf("c"), Aggregate: &store.Aggregate{
+			{Key: keyOf("c"), Aggregate: &store.AggregateInfo{
 				Rule: "groups::aggregate[0]", Without: []string{"id"}, Pushers: 2, LastPusher: keyOf("c", "id", "x"), LastPush: time.UnixMilli(8),
 			}},
 		}, Matched: 7, Total: 9, Next: "more"}, nil

@@ -204,6 +204,14 @@ func TestKeyOfADeleteIsReserved(t *testing.T) {
 	assert.Equal(t, map[string]int64{"DELETE none too_large": 1}, s.outcomes(t))
 }
 
+func TestKeyOfAnAggregateIsReserved(t *testing.T) {
+	t.Parallel()
+	s := serve(t, inFlight(10_000), func(s *setup) { s.options.Groups = &pushhttp.GroupOptions{AdminAPI: true} })
+	got := s.do(t, "DELETE", "/api/v1/admin/aggregate/job/j"+strings.Repeat("/a/b", 3000), "")
+	assert.Equal(t, http.StatusRequestEntityTooLarge, got.status)
+	assert.Empty(t, s.ingest.ended)
+}
+
 // A body that does not arrive is told what was waited for, and no addresses, wherever the waiting is done.
 func TestStalledBodies(t *testing.T) {
 	t.Parallel()

@@ -28,6 +28,7 @@ type Ingest interface {
 	Push(ctx context.Context, o *ingest.Observation, r ingest.Request) error
 	Delete(ctx context.Context, key groupingkey.Key) error
 	Wipe(ctx context.Context, client string) error
+	EndAggregate(ctx context.Context, key groupingkey.Key) error
 	Groups(ctx context.Context) (iter.Seq[gather.Group], error)
 	Ready() bool
 }
@@ -52,7 +53,7 @@ type Options struct {
 
 // GroupOptions are the settings of the routes of groups.
 type GroupOptions struct {
-	// AdminAPI enables the route that deletes all groups.
+	// AdminAPI enables the routes that delete all groups and that end an aggregate.
 	AdminAPI bool
 	// PushTimes shows push_time_seconds and push_failure_time_seconds of each group.
 	PushTimes bool

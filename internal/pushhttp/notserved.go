@@ -13,11 +13,14 @@ import (
 )
 
 const (
-	wipePath = "/api/v1/admin/wipe"
+	adminPath     = "/api/v1/admin/"
+	wipePath      = adminPath + "wipe"
+	aggregatePath = adminPath + "aggregate/"
 
 	helpNothingStored = "this receiver forwards every push and stores nothing: look for the metrics in its backend, or configure groups on " +
 		"the pushgateway receiver to read them here"
 	helpNothingToWipe = "this receiver forwards every push and stores nothing, so there is nothing to wipe"
+	helpNothingToEnd  = "this receiver forwards every push and stores nothing, so there is no aggregate to end"
 	helpAdminAPI      = "the admin API is disabled: set groups::admin_api to true on the pushgateway receiver to enable it"
 )
 
@@ -36,10 +39,14 @@ func (h *handler) refuseNotFound(r *http.Request) error {
 }
 
 func (h *handler) helpNotFound(r *http.Request) string {
-	switch {
-	case h.isWipe(r.URL.Path) && h.options.Groups == nil:
+	switch path := h.adminPath(r.URL.Path); {
+	case path == wipePath && h.options.Groups == nil:
 		return helpNothingToWipe
-	case h.isWipe(r.URL.Path):
+	case strings.HasPrefix(path, aggregatePath) && h.options.Groups == nil:
+		return helpNothingToEnd
+	case strings.HasPrefix(path, aggregatePath) && h.options.Groups.AdminAPI:
+		return "this path serves DELETE " + shortest(h.options.Prefixes) + aggregatePath + "job/<job>{/<label>/<value>}"
+	case path == wipePath, strings.HasPrefix(path, aggregatePath):
 		return helpAdminAPI
 	case isRead(r.Method) && h.options.Groups == nil:
 		return helpNothingStored + "; " + h.served()
@@ -48,13 +55,15 @@ func (h *handler) helpNotFound(r *http.Request) string {
 	}
 }
 
-func (h *handler) isWipe(path string) bool {
+// adminPath returns the path after a prefix if it is one of the admin API, or else nothing.
+func (h *handler) adminPath(path string) string {
 	for _, prefix := range h.options.Prefixes {
-		if rest, ok := strings.CutPrefix(oneSlash(path), prefix); ok && oneSlash(rest) == wipePath {
-			return true
+		rest, ok := strings.CutPrefix(oneSlash(path), prefix)
+		if rest = oneSlash(rest); ok && strings.HasPrefix(rest, adminPath) {
+			return rest
 		}
 	}
-	return false
+	return ""
 }
 
 func isRead(method string) bool { return method == http.MethodGet || method == http.MethodHead }

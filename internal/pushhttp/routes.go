@@ -52,7 +52,11 @@ func (h *handler) table() []route {
 		route{path: "/api/v1/metrics", verbs: verbs{http.MethodGet: h.limitReaders(h.readGroups)}},
 		route{path: "/api/v1/status", verbs: verbs{http.MethodGet: h.readStatus}})
 	if h.options.Groups.AdminAPI {
-		routes = append(routes, route{path: wipePath, verbs: verbs{http.MethodPut: h.wipe}})
+		end := verbs{http.MethodDelete: h.endAggregate}
+		routes = append(routes,
+			route{path: wipePath, verbs: verbs{http.MethodPut: h.wipe}},
+			route{path: aggregatePath + "job/", rest: "{job}/{labels...}", verbs: end},
+			route{path: aggregatePath + "job@base64/", rest: "{job}/{labels...}", verbs: end})
 	}
 	return append(routes, route{path: "/api/v1/", rest: "{unknown...}"}) // A Pushgateway answers OPTIONS there.
 }

@@ -19,6 +19,7 @@ const (
 		"the pushgateway receiver to read them here"
 	notFound      = "404 page not found; " + served
 	nothingToRead = "404 page not found; " + nothingStored + "; " + served
+	nothingToEnd  = "404 page not found; this receiver forwards every push and stores nothing, so there is no aggregate to end\n"
 	nothingToWipe = "404 page not found; this receiver forwards every push and stores nothing, so there is nothing to wipe\n"
 	notAllowed    = "Method Not Allowed; this path serves "
 	notAGroup     = "Method Not Allowed; pushes go to /metrics/job/<job>{/<label>/<value>}\n"
@@ -103,6 +104,7 @@ func TestRoutes(t *testing.T) {
 		{"query API", "GET", "/api/v1/metrics", 404, nothingToRead, ""},
 		{"status API", "GET", "/api/v1/status", 404, nothingToRead, ""},
 		{"wipe", "PUT", "/api/v1/admin/wipe", 404, nothingToWipe, ""},
+		{"end of an aggregate", "DELETE", "/api/v1/admin/aggregate/job/j", 404, nothingToEnd, ""},
 		{"healthy [R30]", "GET", "/-/healthy", 200, "OK", ""},
 		{"ready [R30]", "GET", "/-/ready", 200, "OK", ""},
 		{"ready under a prefix", "GET", "/pushgateway/-/ready", 200, "OK", ""},
@@ -195,6 +197,8 @@ func TestNotServedWithGroups(t *testing.T) {
 			"the admin API is disabled: set groups::admin_api to true on the pushgateway receiver to enable it\n"},
 		{"a wipe with slashes", "PUT", "//team//api/v1/admin/wipe", 404, "404 page not found; " +
 			"the admin API is disabled: set groups::admin_api to true on the pushgateway receiver to enable it\n"},
+		{"the end of an aggregate", "DELETE", "/team/api/v1/admin/aggregate/job/j", 404, "404 page not found; " +
+			"the admin API is disabled: set groups::admin_api to true on the pushgateway receiver to enable it\n"},
 		{"a group", "GET", "/another/metrics/job/j", 405, "Method Not Allowed; GET /another/metrics shows all groups\n"},
 		{"a patch of a group", "PATCH", "/team/metrics/job/j", 405, "Method Not Allowed; this path serves DELETE, OPTIONS, POST, PUT\n"},
 		{"a push without a job", "PUT", "/team/metrics", 405, "Method Not Allowed; pushes go to " + push + "\n"},
@@ -206,6 +210,38 @@ func TestNotServedWithGroups(t *testing.T) {
 			assert.Equal(t, tt.body, got.body)
 		})
 	}
+}
+
+// TestEndAggregate ends aggregates through the admin API.
+func TestEndAggregate(t *testing.T) {
+	t.Parallel()
+	const (
+		allow = "DELETE, OPTIONS"
+		help  = "404 page not found; this path serves DELETE /api/v1/admin/aggregate/job/<job>{/<label>/<value>}\n"
+	)
+	s := serve(t, func(s *setup) { s.options.Groups = &pushhttp.GroupOptions{AdminAPI: true} })
+	for _, tt := range []struct {
+		name, method, target string
+		status               int
+		body, allow          string
+	}{
+		{"of a job", "DELETE", "/api/v1/admin/aggregate/job/j", 202, "", ""},
+		{"with labels under a prefix", "DELETE", "/pushgateway/api/v1/admin/aggregate/job@base64/ai8x/env/prod", 202, "", ""},
+		{"OPTIONS", "OPTIONS", "/api/v1/admin/aggregate/job/j", 200, "", allow},
+		{"GET", "GET", "/api/v1/admin/aggregate/job/j", 405, notAllowed + allow + "\n", allow},
+		{"PUT", "PUT", "/api/v1/admin/aggregate/job/j", 405, notAllowed + allow + "\n", allow},
+		{"a bad label", "DELETE", "/api/v1/admin/aggregate/job/j/a-b/c", 400, "improper label name \"a-b\"\n", ""},
+		{"without a job", "DELETE", "/api/v1/admin/aggregate/job/", 404, help, ""},
+		{"without a key", "DELETE", "/api/v1/admin/aggregate/", 404, help, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := s.do(t, tt.method, tt.target, "")
+			assert.Equal(t, tt.status, got.status)
+			assert.Equal(t, tt.body, got.body)
+			assert.Equal(t, tt.allow, got.header.Get("Allow"))
+		})
+	}
+	assert.Equal(t, []string{`{job="j"}`, `{job="j/1",env="prod"}`}, s.ingest.ended)
 }
 
 func TestPushHandsOnKeyFormatAndBody(t *testing.T) {

@@ -27,6 +27,7 @@ import (
 	"go.uber.org/zap/zaptest/observer"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/ingest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadatatest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
@@ -41,6 +42,7 @@ type fakeIngest struct {
 
 	mu     sync.Mutex
 	pushes []push
+	ended  []string // keys of aggregates
 }
 
 type push struct {
@@ -56,6 +58,13 @@ func (f *fakeIngest) Push(_ context.Context, _ *ingest.Observation, r ingest.Req
 	if f.answer != nil {
 		return f.answer(r.Body)
 	}
+	return nil
+}
+
+func (f *fakeIngest) EndAggregate(_ context.Context, key groupingkey.Key) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ended = append(f.ended, key.String())
 	return nil
 }
 

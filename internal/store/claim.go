@@ -18,12 +18,15 @@ type Limits struct {
 	Groups int
 	Series int
 	Bytes  int64 // encoded
+	// Last says that no claim follows for a while: what the store would pace is due.
+	Last bool
 }
 
 // Claim is a batch of groups to export. Each group is in at most one unsettled claim.
 type Claim struct {
-	// At is the timestamp of all points.
-	At time.Time
+	// At is the timestamp of all points without one. Zero is that of the zeros with which series of aggregates begin: it is earlier than
+	// At and later than all claims before. It is zero if there are none.
+	At, Zero time.Time
 	// Parts can be accepted or refused independently. Parts of one group are adjacent, with markers first.
 	Parts []*Part
 	// Held belongs to the store.
@@ -37,11 +40,13 @@ type Part struct {
 	Group string
 	// Family is the family's name, or empty for push times and markers.
 	Family string
+	// Chunk is the number of the part of an aggregate's family, or 0.
+	Chunk uint64
 	// Series is the number of series.
 	Series int
 	// Markers are the series of stale markers, or nil for values.
 	Markers []series.Hash
-	// Build builds new pdata without times. It is called with Markers.
+	// Build builds new pdata without times, but for those of zeros. It is called with Markers.
 	Build func(markers []series.Hash) pmetric.Metrics
 	// Outcome must be set before Settle.
 	Outcome Outcome
@@ -53,6 +58,8 @@ type Part struct {
 type Outcome struct {
 	// Tried says that the part was exported. Even with an error, the next consumer may have accepted it.
 	Tried bool
+	// Doubtful says that a refused part may have been accepted nevertheless, in whole or in part.
+	Doubtful bool
 	// Accepted says that the next consumer accepted the part.
 	Accepted bool
 	// Err is the error of a call with this part alone, if any.
@@ -63,7 +70,7 @@ type Outcome struct {
 	Suspect bool
 }
 
-// Metrics builds new pdata of the part, without times.
+// Metrics builds new pdata of the part.
 func (p *Part) Metrics() pmetric.Metrics { return p.Build(p.Markers) }
 
 // Name describes the part for logs.
@@ -84,6 +91,7 @@ func (p *Part) SameGroup(other *Part) bool { return p.Group == other.Group }
 // PartID identifies a part across claims. Among markers, only a single marker has one.
 type PartID struct {
 	group, family string
+	chunk         uint64
 	values        bool
 	series        series.Hash
 }
@@ -92,7 +100,7 @@ type PartID struct {
 func (p *Part) ID() PartID {
 	switch {
 	case p.Markers == nil:
-		return PartID{group: p.Group, family: p.Family, values: true}
+		return PartID{group: p.Group, family: p.Family, chunk: p.Chunk, values: true}
 	case len(p.Markers) == 1:
 		return PartID{group: p.Group, series: p.Markers[0]}
 	default:

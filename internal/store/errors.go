@@ -6,6 +6,7 @@ package store
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
@@ -25,6 +26,14 @@ func (e *ConflictError) Error() string {
 func SeriesConflict(description string, key groupingkey.Key) error {
 	return &ConflictError{fmt.Sprintf(
 		"collected metric %s, which the group %s holds, was collected before with the same name and label values", description, key)}
+}
+
+// RuleConflict returns the error for a series that both the aggregate of a rule and the group of the same key have.
+func RuleConflict(description string, key groupingkey.Key, rule *Rule) error {
+	return &ConflictError{fmt.Sprintf(
+		"collected metric %[1]s was collected before with the same name and label values: the group %[2]s has it from a push without %[3]s, and an "+
+			"aggregate from a push with it; name the job under %[4]s::jobs, so that the aggregate takes both",
+		description, key, strings.Join(rule.Without, " or "), rule.Name)}
 }
 
 // LimitError says which limit of the store a change exceeds.

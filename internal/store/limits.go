@@ -3,7 +3,10 @@
 
 package store
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // CheckLimits refuses a change beyond the limits, given the current counts and the differences that the change makes.
 // Adds says that it adds series. It never refuses a change that only shrinks a group. The error is a *LimitError.
@@ -32,7 +35,17 @@ func (o *Options) CheckLimits(held, difference Counts, adds bool) error {
 func (c *Counts) Add(difference Counts) {
 	c.Groups += difference.Groups
 	c.Series += difference.Series
+	c.Pushers += difference.Pushers
 	c.Pending += difference.Pending
 	c.Size += difference.Size
 	c.PendingSize += difference.PendingSize
+}
+
+// MinQuiet is the time after its last push from which a pusher can be folded because MaxPushers is reached.
+const MinQuiet = 5 * time.Minute
+
+// TooManyPushers returns the error for a new pusher when MaxPushers pushers are held and none has been quiet for MinQuiet.
+func (o *Options) TooManyPushers() *LimitError {
+	return &LimitError{"max_pushers", int64(o.MaxPushers), fmt.Sprintf(
+		"the push is one of a new pusher, and %d pushers are held, which have all pushed within %s", o.MaxPushers, MinQuiet)}
 }

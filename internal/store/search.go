@@ -57,20 +57,9 @@ type Summary struct {
 	// PushTime and PushFailureTime are zero if there was none. Expires is zero if the group does not expire.
 	PushTime, PushFailureTime, Expires time.Time
 	// Aggregate is set if pushes of several pushers add up in the group.
-	Aggregate *Aggregate
+	Aggregate *AggregateInfo
 	// Cursor is Query.After to continue after this group.
 	Cursor string
-}
-
-// Aggregate describes the pushers of an aggregate.
-type Aggregate struct {
-	// Rule is the key of its rule in the configuration, and Without are the labels that tell pushers apart.
-	Rule    string
-	Without []string
-	// Pushers is the number of pushers that are remembered, LastPusher the one that pushed last, at LastPush.
-	Pushers    int
-	LastPusher groupingkey.Key
-	LastPush   time.Time
 }
 
 // Job summarizes the groups of a job.

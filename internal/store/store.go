@@ -6,13 +6,26 @@
 //
 // # Changes
 //
-// Push, Fail, Delete, Expire and Wipe change groups. A change that fails has no effect. A change that returned without an
+// Push, Contribute, EndPusher, Fail, Delete, EndAggregate, Expire and Wipe change groups. A change that fails has no effect. A change that returned without an
 // error is durable, if the implementation has a storage. Changes of one group take effect in the order of the calls.
 // Changes of different groups do not wait for each other. The cost of a change depends on the push and the families that
 // it replaces.
 //
 // Each series belongs to one group. A push cannot add a series of another group. If that group only has a pending stale
 // marker for it, the series is taken over and the marker dropped.
+//
+// # Aggregates
+//
+// Options.Rules say which pushes are contributions of a pusher to an aggregate. An aggregate is a group: it has its key, its
+// push times and its series, and it is exported, shown and counted as one. Package merge defines how the contributions
+// become its series. Contributions count for MaxBytes, series of aggregates for MaxSeries, and pushers only for MaxPushers.
+//
+// A pusher is folded when it ends, when it has not pushed for Rule.PusherTTL, or early at MaxPushers: what outlives it moves
+// to the base of the aggregate, and the pusher is forgotten. Series of an aggregate whose function does not outlive pushers
+// end with their last one. TTL applies to each series of an aggregate instead of the group.
+//
+// A group and an aggregate can have the same key: the rule then takes only other pushes of the job. Readers see one group
+// with one pair of push times. Delete removes what was pushed to the group, EndAggregate what belongs to the aggregate.
 //
 // # Export
 //
@@ -52,11 +65,19 @@ type Store interface {
 	// Fail records a failed push. It creates the group if needed, as a Pushgateway does. A group without a successful push
 	// expires by its last failure. The error is one of Push's.
 	Fail(ctx context.Context, key groupingkey.Key, at time.Time) error
-	// Delete removes the group if it exists. The error is a *StorageError or ErrBusy.
+	// Contribute replaces the contributions of a pusher to an aggregate, and creates both if needed. It also deletes a group
+	// with the key of the pusher, which is from before the rule. The error is an *UnsummableError, a *TypeConflict or one of
+	// Push's.
+	Contribute(ctx context.Context, c Contribution) error
+	// EndPusher folds a pusher, if it is known. The error is one of Delete's.
+	EndPusher(ctx context.Context, aggregate, pusher groupingkey.Key) error
+	// EndAggregate ends the series of an aggregate and forgets its pushers, if it exists. The error is one of Delete's.
+	EndAggregate(ctx context.Context, key groupingkey.Key) error
+	// Delete removes the group if it exists. An aggregate of the same key stays. The error is a *StorageError or ErrBusy.
 	Delete(ctx context.Context, key groupingkey.Key) error
-	// Wipe removes all current groups. On an error, which is one of Delete's, some groups are already removed.
+	// Wipe removes all current groups and aggregates, and forgets all pushers. On an error, which is one of Delete's, some groups are already removed.
 	Wipe(ctx context.Context) error
-	// Expire removes groups whose time to live has passed and drops lapsed markers. The error is one of Delete's. What could
+	// Expire removes groups whose time to live has passed, folds pushers and drops lapsed markers. The error is one of Delete's. What could
 	// not be removed is left to the next expiry.
 	Expire(ctx context.Context) (Expired, error)
 
@@ -97,6 +118,13 @@ type Options struct {
 	MaxBytes int64
 	// TTL is a group's time to live after its last push. 0 means forever.
 	TTL time.Duration
+	// Rules are the rules of aggregates. Their pushers live at most as long as TTL.
+	Rules Rules
+	// MaxPushers limits the remembered pushers of all aggregates. At the limit, the pusher that has been quiet longest is
+	// folded if it has been quiet for MinQuiet. 0 means no limit.
+	MaxPushers int
+	// Observer is told about aggregates. It can be nil.
+	Observer Observer
 	// RepublishInterval is the interval in which all values of a group are due again. 0 means never.
 	RepublishInterval time.Duration
 	// Scope is the name of the scope without scope labels.
@@ -147,6 +175,8 @@ const (
 type Counts struct {
 	// Groups are the visible groups, and Series theirs, without push times.
 	Groups, Series int
+	// Pushers are the remembered pushers of all aggregates.
+	Pushers int
 	// Pending is the number of series with a pending stale marker.
 	Pending int
 	// Size is the encoded size of the families in bytes, PendingSize that of the pending markers.
@@ -157,7 +187,21 @@ type Counts struct {
 type Snapshot struct {
 	Key                       groupingkey.Key
 	PushTime, PushFailureTime time.Time // zero if there was none
-	Families                  []Held    // sorted by name, without push times
+	// Families are sorted by name, without push times. A name is there twice if the aggregate and the ordinary group both have it.
+	Families  []Held
+	Aggregate *AggregateInfo
+}
+
+// AggregateInfo describes the aggregate of a group for readers.
+type AggregateInfo struct {
+	// Rule is the name of the rule that made it, and Without are the labels that it does not have.
+	Rule    string
+	Without []string
+	// Pushers is the number of remembered pushers. LastPusher is the key of the one that pushed last, at LastPush; both are zero if
+	// all were folded.
+	Pushers    int
+	LastPusher groupingkey.Key
+	LastPush   time.Time
 }
 
 // Held is a family of a snapshot.

@@ -42,6 +42,19 @@ func (p *Push) recordFamily(f *exposition.Family, id int, made part) {
 // WithFamily calls use with the family's metrics in their resource and scopes. The metrics are moved, not copied, so use
 // must not keep them.
 func (p *Push) WithFamily(f Family, use func(pmetric.Metrics)) {
+	md := p.TakeFamily(f)
+	use(md)
+	from, rm := p.Metrics.ResourceMetrics().At(0), md.ResourceMetrics().At(0)
+	for n, part := range f.parts {
+		lent := rm.ScopeMetrics().At(n).Metrics()
+		for i := part.first; i < part.end; i++ {
+			lent.At(i - part.first).MoveTo(from.ScopeMetrics().At(part.scope).Metrics().At(i))
+		}
+	}
+}
+
+// TakeFamily moves the family's metrics in their resource and scopes out of the push. Empty metrics are left in the push.
+func (p *Push) TakeFamily(f Family) pmetric.Metrics {
 	from := p.Metrics.ResourceMetrics().At(0)
 	md := pmetric.NewMetrics()
 	rm := md.ResourceMetrics().AppendEmpty()
@@ -55,13 +68,7 @@ func (p *Push) WithFamily(f Family, use func(pmetric.Metrics)) {
 			source.Metrics().At(i).MoveTo(sm.Metrics().AppendEmpty())
 		}
 	}
-	use(md)
-	for n, part := range f.parts {
-		lent := rm.ScopeMetrics().At(n).Metrics()
-		for i := part.first; i < part.end; i++ {
-			lent.At(i - part.first).MoveTo(from.ScopeMetrics().At(part.scope).Metrics().At(i))
-		}
-	}
+	return md
 }
 
 // PushTimes creates push_time_seconds and push_failure_time_seconds of a group. A zero time gives 0. The points have no

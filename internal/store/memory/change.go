@@ -6,7 +6,6 @@ package memory
 import (
 	"cmp"
 	"context"
-	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -28,7 +27,7 @@ func (s *Store) Push(
 	}
 	defer g.unlock()
 	c := newChange(g)
-	c.pushed, c.since = at, at
+	c.pushed, c.since, c.plain = at, at, true
 	for _, f := range families {
 		f.PushTime = at
 		c.add = append(c.add, newFamily(f))
@@ -42,7 +41,7 @@ func (s *Store) Push(
 		}
 	}
 	if replace {
-		c.drop = slices.Collect(maps.Values(g.families))
+		c.drop = g.sortedFamilies()
 	} else if err := c.checkCollisions(families); err != nil {
 		s.removeIfEmpty(g)
 		return err
@@ -60,28 +59,36 @@ func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) err
 	c := newChange(g)
 	c.failed = at
 	if c.pushed.IsZero() {
-		c.since = at
+		c.since, c.plain = at, true
 	}
 	return s.apply(ctx, c)
 }
 
 // Delete implements store.Store.
 func (s *Store) Delete(ctx context.Context, key groupingkey.Key) error {
-	return s.deleteIf(ctx, key, func(*group) bool { return true })
+	return s.end(ctx, key, func(*group) (plain, aggregate bool) { return true, false })
 }
 
-func (s *Store) deleteIf(ctx context.Context, key groupingkey.Key, condition func(*group) bool) error {
+// end ends the parts of a group that are there and selected. The group ends with the last of them.
+func (s *Store) end(ctx context.Context, key groupingkey.Key, selected func(*group) (plain, aggregate bool)) error {
 	g, err := s.lock(ctx, key, false)
 	if g == nil || err != nil {
 		return err
 	}
 	defer g.unlock()
-	if !g.alive || !condition(g) {
+	plain, aggregate := selected(g)
+	plain, aggregate = plain && g.plain, aggregate && g.aggregate != nil
+	if !plain && !aggregate {
 		return nil
 	}
 	c := newChange(g)
-	c.hide, c.drop = true, slices.Collect(maps.Values(g.families))
-	c.pushed, c.failed = time.Time{}, time.Time{}
+	if plain {
+		c.endPlain()
+	}
+	if aggregate {
+		c.endAggregate()
+	}
+	c.hideIfOver()
 	return s.apply(ctx, c)
 }
 
@@ -98,7 +105,9 @@ func (s *Store) Wipe(ctx context.Context) error {
 	for _, snapshot := range snapshots {
 		keys = append(keys, snapshot.Key)
 	}
-	return forEach(keys, func(key groupingkey.Key) error { return s.Delete(ctx, key) })
+	return forEach(keys, func(key groupingkey.Key) error {
+		return s.end(ctx, key, func(*group) (plain, aggregate bool) { return true, true })
+	})
 }
 
 // forEach calls do concurrently for each element until a call fails. It returns the first error.
@@ -142,6 +151,9 @@ type change struct {
 	pushed time.Time
 	failed time.Time
 	since  time.Time // new start of the group's time to live, or zero
+	plain  bool      // the group is an ordinary one
+
+	contribution *contribution // what changes of the aggregate, or nil
 
 	outgoing []*content // dropped contents that are not replaced by the same series
 	incoming []*content // added contents that do not replace the same series
@@ -163,7 +175,20 @@ type takeover struct {
 }
 
 func newChange(g *group) *change {
-	return &change{group: g, create: !g.alive, pushed: g.pushed, failed: g.failed}
+	return &change{group: g, create: !g.alive, pushed: g.pushed, failed: g.failed, plain: g.plain}
+}
+
+// endPlain ends the group as an ordinary one.
+func (c *change) endPlain() {
+	c.plain = false
+	c.drop = append(c.drop, c.group.sortedFamilies()...)
+}
+
+// hideIfOver makes the group invisible if nothing of it stays.
+func (c *change) hideIfOver() {
+	if !c.plain && (c.group.aggregate == nil || c.contribution.ends()) {
+		c.create, c.hide, c.pushed, c.failed = false, true, time.Time{}, time.Time{}
+	}
 }
 
 // apply makes the change completely or not at all.
@@ -232,14 +257,14 @@ func (s *Store) timesOf(key groupingkey.Key) content {
 }
 
 func (c *change) findOutgoing() []*content {
-	again := make(map[string]bool, len(c.add))
+	again := make(map[*family]bool, len(c.add))
 	for _, f := range c.add {
-		old := c.group.families[f.name]
-		again[f.name] = old != nil && slices.Equal(old.series, f.series)
+		old := c.group.current(f)
+		again[old] = old != nil && slices.Equal(old.series, f.series)
 	}
 	var contents []*content
 	for _, f := range c.drop {
-		if !again[f.name] {
+		if !again[f] {
 			contents = append(contents, &f.content)
 		}
 	}
@@ -252,7 +277,7 @@ func (c *change) findOutgoing() []*content {
 func (c *change) findIncoming() []*content {
 	var contents []*content
 	for _, f := range c.add {
-		if old := c.group.families[f.name]; old == nil || !slices.Equal(old.series, f.series) {
+		if old := c.group.current(f); old == nil || !slices.Equal(old.series, f.series) {
 			contents = append(contents, &f.content)
 		}
 	}
@@ -305,14 +330,14 @@ func (s *Store) publish(c *change) {
 		delete(s.series, h)
 	}
 	g.readding = nil
-	if c.hide {
+	if !c.plain {
 		s.removeExpiry(g)
 	} else if !c.since.IsZero() {
 		s.touch(g, c.since)
 	}
 	s.publishGroup(c, now)
 	if len(c.acked) == 0 { // An acknowledgement needs no export.
-		s.enqueue(g, now)
+		s.enqueue(g, now, c.contribution != nil && !c.contribution.over)
 	}
 }
 
@@ -322,17 +347,31 @@ func (s *Store) publishGroup(c *change, now time.Time) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	exported := c.inherit(now)
+	c.contribution.begin(g)
+	sent := make(map[*family]bool)
+	for _, f := range c.add {
+		if old := g.current(f); f.unchanged && old != nil {
+			_, unsent := g.unsent[old]
+			sent[f] = !unsent
+		}
+	}
 	for _, f := range c.drop {
 		s.dropFirst(f)
 		delete(g.unsent, f)
-		delete(g.families, f.name)
+		g.remove(f)
 	}
 	for _, f := range c.add {
-		g.families[f.name] = f
+		g.put(f)
 		if g.unsent == nil {
 			g.unsent = make(map[*family]struct{}, len(c.add))
 		}
-		g.unsent[f] = struct{}{}
+		if !sent[f] {
+			g.unsent[f] = struct{}{}
+		}
+	}
+	if c.contribution != nil {
+		c.contribution.publish(g)
+		s.listAggregate(g)
 	}
 	s.counts.Pending -= len(c.readded)
 	for h := range c.readded {
@@ -349,7 +388,7 @@ func (s *Store) publishGroup(c *change, now time.Time) {
 	if c.create || !c.pushed.Equal(g.pushed) || !c.failed.Equal(g.failed) {
 		g.timesSent = false
 	}
-	g.alive = !c.hide && (c.create || g.alive)
+	g.alive, g.plain = !c.hide && (c.create || g.alive), c.plain
 	g.pushed, g.failed, g.dropping = c.pushed, c.failed, nil
 }
 
@@ -370,7 +409,7 @@ func (c *change) inherit(now time.Time) (dropped time.Time) {
 		added.exported = latest
 	}
 	for _, f := range c.add {
-		if old := c.group.families[f.name]; old != nil && f.exported.IsZero() {
+		if old := c.group.current(f); old != nil && f.exported.IsZero() {
 			f.exported = old.exported
 		}
 	}

@@ -18,7 +18,10 @@ import (
 // claim is the store's part of a store.Claim.
 type claim struct {
 	now     time.Time
+	zero    time.Time // that of the store.Claim
+	zeros   bool      // series of aggregates begin
 	groups  map[*group]*claimed
+	order   []*group // the groups, the oldest change first
 	blocked []*group // groups that wait for this claim
 	parts   []*store.Part
 	series  int
@@ -44,6 +47,9 @@ type origin struct {
 	markers        *markers  // nil for values
 	exported       time.Time // previous export time of the content
 	pushed, failed time.Time // the push times
+
+	zeros     map[uint64]bool // series of the chunk that begin
+	exemplars map[uint64]pmetric.ExemplarSlice
 }
 
 func originOf(p *store.Part) *origin { return p.Origin.(*origin) }
@@ -53,6 +59,9 @@ func (s *Store) Claim(_ context.Context, limits store.Limits) (*store.Claim, tim
 	c := &claim{now: s.options.Now(), groups: make(map[*group]*claimed)}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if limits.Last {
+		s.hurry()
+	}
 	for len(c.groups) < limits.Groups && c.series < limits.Series && c.bytes < limits.Bytes {
 		g := s.next(c.now)
 		if g == nil {
@@ -64,7 +73,10 @@ func (s *Store) Claim(_ context.Context, limits store.Limits) (*store.Claim, tim
 		return nil, s.firstDue()
 	}
 	s.claims[c] = struct{}{}
-	return &store.Claim{At: s.options.Tick(), Parts: c.parts, Held: c}, time.Time{}
+	if c.zeros {
+		c.zero = s.options.Tick()
+	}
+	return &store.Claim{At: s.options.Tick(), Zero: c.zero, Parts: c.parts, Held: c}, time.Time{}
 }
 
 // next removes the next group from its queue, alternating between changes and due rounds. Store.mu is held.
@@ -122,7 +134,7 @@ func (s *Store) claimGroup(c *claim, g *group) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	of := &claimed{over: true, full: !g.round.IsZero() && !g.round.After(c.now)}
-	parts := s.parts(g, of)
+	parts := s.parts(c, g, of)
 	if len(parts) == 0 && len(of.acked) == 0 && (of.lapsing || len(g.dropping) > 0) {
 		return // The current change or expiry calls place.
 	}
@@ -133,7 +145,9 @@ func (s *Store) claimGroup(c *claim, g *group) {
 		c.bytes += of.content.size()
 	}
 	c.parts = append(c.parts, parts...)
+	c.order = append(c.order, g)
 	c.groups[g], g.claim, g.again = of, c, time.Time{}
+	g.claimed, g.urgent, g.paced = c.now, false, false
 }
 
 // claimBefore returns a claim that the group must wait for, or nil. Store.mu is held.
@@ -149,8 +163,8 @@ func (s *Store) claimBefore(g *group) *claim {
 }
 
 // parts lists a group's pending markers and its unsent values, or all values in a round. The group's mu is held.
-func (s *Store) parts(g *group, of *claimed) []*store.Part {
-	parts := append(s.markerParts(g, of), s.familyParts(g, of.full)...)
+func (s *Store) parts(c *claim, g *group, of *claimed) []*store.Part {
+	parts := append(s.markerParts(g, of), s.familyParts(c, g, of.full)...)
 	if g.alive && len(g.times.series) > 0 && (of.full || !g.timesSent) && !g.dropping[&g.times] {
 		pushed, failed := g.pushed, g.failed
 		parts = append(parts, &store.Part{
@@ -184,15 +198,22 @@ func (s *Store) markerParts(g *group, of *claimed) (parts []*store.Part) {
 	return parts
 }
 
-// familyParts lists a group's unsent families, or all of them, by name.
-func (s *Store) familyParts(g *group, all bool) (parts []*store.Part) {
+// familyParts lists a group's unsent families and chunks, or all of them, by name.
+func (s *Store) familyParts(c *claim, g *group, all bool) (parts []*store.Part) {
 	families := slices.Collect(maps.Keys(g.unsent))
 	if all {
 		families = slices.Collect(maps.Values(g.families))
+		if g.aggregate != nil {
+			families = slices.AppendSeq(families, maps.Values(g.aggregate.chunks))
+		}
 	}
 	slices.SortFunc(families, byName)
 	for _, f := range families {
 		if g.dropping[&f.content] {
+			continue
+		}
+		if f.chunk != nil {
+			parts = append(parts, g.aggregate.part(c, f))
 			continue
 		}
 		encoded := f.encoded
@@ -212,7 +233,8 @@ func (s *Store) Settle(ctx context.Context, settled *store.Claim) error {
 	c := settled.Held.(*claim)
 	s.settleParts(c, settled.Parts)
 	var acked []*group
-	for g, of := range c.groups {
+	for _, g := range c.order {
+		of := c.groups[g]
 		if len(of.acked) > 0 {
 			acked = append(acked, g)
 		}
@@ -222,7 +244,8 @@ func (s *Store) Settle(ctx context.Context, settled *store.Claim) error {
 	defer s.mu.Unlock()
 	delete(s.claims, c)
 	now := s.options.Now()
-	for g, of := range c.groups {
+	for _, g := range c.order {
+		of := c.groups[g]
 		if err != nil && len(of.acked) > 0 {
 			of.delay(now.Add(ackRetry))
 		}
@@ -279,6 +302,7 @@ func (s *Store) settleParts(c *claim, parts []*store.Part) {
 func (s *Store) settleValues(p *origin, outcome store.Outcome, claimed, now time.Time) {
 	switch g := p.group; {
 	case outcome.Accepted:
+		g.aggregate.settleExtras(p, outcome)
 		p.content.exported = now
 		if p.family != nil {
 			delete(g.unsent, p.family)
@@ -288,6 +312,8 @@ func (s *Store) settleValues(p *origin, outcome store.Outcome, claimed, now time
 		}
 	case !outcome.Tried && p.content.exported.Equal(claimed):
 		p.content.exported = p.exported
+	default:
+		g.aggregate.settleExtras(p, outcome)
 	}
 }
 
@@ -361,9 +387,12 @@ func (s *Store) requeue(g *group, of *claimed, now time.Time) {
 	if of.over && g.again.IsZero() {
 		delete(s.waiting, g) // Suspects are counted separately.
 	}
-	g.retry = of.retry
-	if of.refused || !g.again.IsZero() {
-		g.retry = time.Time{}
+	g.retry, g.paced = of.retry, false
+	if !g.again.IsZero() {
+		g.pace(now)
+	}
+	if of.refused {
+		g.retry, g.paced = time.Time{}, false
 	}
 	s.place(g)
 }

@@ -20,9 +20,9 @@ func (s *Store) Expire(ctx context.Context) (store.Expired, error) {
 	var mu sync.Mutex
 	err := forEach(s.expiredGroups(now), func(key groupingkey.Key) error {
 		expired := false
-		err := s.deleteIf(ctx, key, func(g *group) bool {
+		err := s.end(ctx, key, func(g *group) (plain, aggregate bool) {
 			expired = s.hasExpired(g, now)
-			return expired
+			return expired, false
 		})
 		if err == nil && expired {
 			mu.Lock()
@@ -31,6 +31,9 @@ func (s *Store) Expire(ctx context.Context) (store.Expired, error) {
 		}
 		return err
 	})
+	if err == nil {
+		err = s.expireAggregates(ctx, now)
+	}
 	if err == nil {
 		err = s.dropLapsed(ctx, now, &e)
 	}

@@ -10,6 +10,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/merge"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
@@ -20,6 +21,10 @@ var (
 	GroupName   = groupName
 	SlotName    = slotName
 	Frame       = frame
+	FrameAs     = frameAs
+	Unframe     = unframe
+	PusherName  = pusherName
+	PushersName = pushersName
 )
 
 // Bounds of a batch of changes, of a part of markers, of an expiry, and of the time that markers are pending.
@@ -70,6 +75,19 @@ func (s *Store) Queued() int {
 	s.commits.mu.Lock()
 	defer s.commits.mu.Unlock()
 	return len(s.commits.queue)
+}
+
+// QueuedRequests is how many requests of pushers wait for the aggregate of that path, those of a change that is being made left out.
+func (s *Store) QueuedRequests(path string) int {
+	s.mu.Lock()
+	q := s.queues[path]
+	s.mu.Unlock()
+	if q == nil {
+		return 0
+	}
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.queue)
 }
 
 // Recount counts what is held anew and returns the first rule that is broken. The index has exactly the series that groups show,
@@ -172,8 +190,17 @@ func (r *recount) group(g *group) {
 		r.counts.Groups++
 		r.content(g, &g.times)
 	}
-	if g.alive != (g.expiry != nil) && r.s.options.TTL > 0 {
-		r.fail("%s is to expire: %t, lives: %t", g.path, g.expiry != nil, g.alive)
+	if g.plain != (g.expiry != nil) && r.s.options.TTL > 0 {
+		r.fail("%s is to expire: %t, is an ordinary group: %t", g.path, g.expiry != nil, g.plain)
+	}
+	if g.alive != (g.plain || g.aggregate != nil) {
+		r.fail("%s lives: %t, is an ordinary group: %t, an aggregate: %t", g.path, g.alive, g.plain, g.aggregate != nil)
+	}
+	if _, listed := r.s.aggregates[g]; listed != (g.aggregate != nil) {
+		r.fail("%s is listed as one with an aggregate: %t", g.path, listed)
+	}
+	if g.aggregate != nil {
+		r.aggregate(g)
 	}
 	for name, f := range g.families {
 		if name != f.name || !g.alive {
@@ -184,11 +211,76 @@ func (r *recount) group(g *group) {
 		r.content(g, &f.content)
 	}
 	for f := range g.unsent {
-		if g.families[f.name] != f {
+		if g.current(f) != f {
 			r.fail("%s has %s unsent and does not have it", g.path, f.name)
 		}
 	}
 	r.markers(g)
+}
+
+// aggregate holds the state of an aggregate to the contributions of its pushers.
+func (r *recount) aggregate(g *group) {
+	a := g.aggregate
+	r.counts.Pushers += len(a.pushers)
+	if len(a.pushers) != a.byPush.Len() {
+		r.fail("%s has %d pushers and lists %d", g.path, len(a.pushers), a.byPush.Len())
+	}
+	if len(a.pushers) == 0 && len(a.chunks) == 0 {
+		r.fail("the aggregate of %s has nothing", g.path)
+	}
+	for path, p := range a.pushers {
+		if p.path != path || p.element.Value != p {
+			r.fail("%s has the pusher %s as %s", g.path, p.path, path)
+		}
+		r.counts.Size += p.size()
+	}
+	n := 0
+	for c := range a.state.Chunks() {
+		n++
+		f := a.chunks[c.Number]
+		if f == nil || f.chunk != c {
+			r.fail("%s does not show the chunk %d of %s as it is", g.path, c.Number, c.Family)
+			continue
+		}
+		r.counts.Series += len(f.series)
+		r.counts.Size += f.size()
+		r.content(g, &f.content)
+		if got := series.Append(nil, c.Metrics(), r.s.options.Scope); !slices.Equal(got, c.Series) {
+			r.fail("the chunk %d of %s has other series than it lists", c.Number, c.Family)
+		}
+		for _, m := range c.Members {
+			r.value(a, m)
+		}
+	}
+	if n != len(a.chunks) {
+		r.fail("%s shows %d chunks and has %d", g.path, len(a.chunks), n)
+	}
+	for number := range a.zeros {
+		if !a.state.Has(number) {
+			r.fail("%s owes a zero for a series that it does not have", g.path)
+		}
+	}
+	for number := range a.exemplars {
+		if !a.state.Has(number) {
+			r.fail("%s has exemplars for a series that it does not have", g.path)
+		}
+	}
+}
+
+// value computes the value of a series anew.
+func (r *recount) value(a *aggregate, m store.Member) {
+	want, err := merge.Rebuild(m.Base, func(yield func(*merge.Contribution) bool) {
+		for _, p := range a.pushers {
+			for _, share := range p.contributions() {
+				if share.Number == m.Number && !yield(share.Contribution) {
+					return
+				}
+			}
+		}
+	})
+	if err != nil || !slices.Equal(want.Encode(nil), m.Value.Encode(nil)) {
+		r.fail("the series %d has the value %v instead of %v (%v)", m.Number, m.Value, want, err)
+	}
 }
 
 func (r *recount) markers(g *group) {

@@ -22,14 +22,17 @@ import (
 // raised, the old version is still read, and the new one has fixtures of its own.
 var update = flag.Bool("update", false, "write the fixtures of a version of the encoding that has none")
 
-const fixtures = "testdata/v1"
+const (
+	fixtures          = "testdata/v1"
+	aggregateFixtures = "testdata/v2" // of groups with aggregates
+)
 
 func TestFixtures(t *testing.T) {
 	t.Parallel()
 	if _, err := os.Stat(fixtures); os.IsNotExist(err) && *update {
 		writeFixtures(t)
 	}
-	c := newClient(readFixtures(t))
+	c := newClient(readFixtures(t, fixtures))
 	s, failed := restored(t, c)
 	require.Empty(t, failed.all)
 	assert.Equal(t, []string{
@@ -40,30 +43,63 @@ func TestFixtures(t *testing.T) {
 	held := stateOf(t, s).Groups["/metrics/job@base64/w6k/instance/1/z@base64/="]
 	assert.Equal(t, at(2).UnixNano(), held.Pushed)
 	assert.Equal(t, at(3).UnixNano(), held.Failed)
-	assert.Equal(t, strings.Split(strings.TrimSpace(string(readFixture(t, "families.txt"))), "\n"), held.Families)
+	assert.Equal(t, strings.Split(strings.TrimSpace(string(readFixture(t, fixtures, "families.txt"))), "\n"), held.Families)
 	for name, record := range s.Encoded() {
 		assert.Equal(t, string(c.records[name]), string(record), name)
 	}
 }
 
-func readFixture(t *testing.T, name string) []byte {
+func readFixture(t *testing.T, from, name string) []byte {
 	t.Helper()
-	record, err := os.ReadFile(filepath.Join(fixtures, name))
+	record, err := os.ReadFile(filepath.Join(from, name))
 	require.NoError(t, err)
 	return record
 }
 
-func readFixtures(t *testing.T) map[string][]byte {
+func readFixtures(t *testing.T, from string) map[string][]byte {
 	t.Helper()
-	files, err := filepath.Glob(fixtures + "/pushgateway_*")
+	files, err := filepath.Glob(from + "/pushgateway_*")
 	require.NoError(t, err)
 	require.NotEmpty(t, files)
 	records := map[string][]byte{}
 	for _, file := range files {
 		name := filepath.Base(file)
-		records[strings.ReplaceAll(name, "_", "/")] = readFixture(t, name)
+		records[strings.ReplaceAll(name, "_", "/")] = readFixture(t, from, name)
 	}
 	return records
+}
+
+func writeRecords(t *testing.T, to string, records map[string][]byte) {
+	t.Helper()
+	require.NoError(t, os.MkdirAll(to, 0o755))
+	for name, record := range records {
+		require.NoError(t, os.WriteFile(filepath.Join(to, strings.ReplaceAll(name, "/", "_")), record, 0o644))
+	}
+}
+
+// TestAggregateFixtures has all functions, kinds of points, and what a base and contributions can have.
+func TestAggregateFixtures(t *testing.T) {
+	t.Parallel()
+	if _, err := os.Stat(aggregateFixtures); os.IsNotExist(err) && *update {
+		c := newClient(map[string][]byte{})
+		s, _ := restoredWith(t, c, aggregating())
+		for _, step := range []string{
+			"PUT folded c 5; h:1=4,+Inf=5 6; g 1; sum_g 1", "DELETE folded", `PUT a c 14; c{x="é"} 0.1; h:2=3,+Inf=3 4; g NaN; sum_g 2; max_g -1; avg_g 1`,
+			"PUT a c 2; sum_g 2", "PUT b c 1; max_g 3; avg_g 2",
+		} {
+			require.NoError(t, contribute(t, s, step))
+		}
+		require.NoError(t, change(t, s, 1, "PUT job/X n"))
+		writeRecords(t, aggregateFixtures, c.records)
+	}
+	c := newClient(readFixtures(t, aggregateFixtures))
+	s, failed := restoredWith(t, c, aggregating())
+	require.Empty(t, failed.all)
+	assert.Equal(t, "avg_g 2; c 22; c{x=\"é\"} 0.1; g NaN; h [1 2] [4 3 1] 8 10; max_g 3; n 1; sum_g 2", values(t, s))
+	assert.Equal(t, 2, s.Counts().Pushers)
+	require.NoError(t, contribute(t, s, "PUT b c 1; max_g 3; avg_g 2"))
+	require.NoError(t, contribute(t, s, "DELETE a"))
+	assert.Equal(t, "avg_g 2; c 22; c{x=\"é\"} 0.1; g NaN; h [1 2] [4 3 1] 8 10; max_g 3; n 1", values(t, s))
 }
 
 func writeFixtures(t *testing.T) {
@@ -86,10 +122,7 @@ func writeFixtures(t *testing.T) {
 	require.NoError(t, do(t, s, 4, "FAIL job/failed"))
 	require.NoError(t, do(t, s, 5, "PUT job/deleted/U__a_2e_b/x a"))
 	require.NoError(t, do(t, s, 6, "DELETE job/deleted/U__a_2e_b/x"))
-	require.NoError(t, os.MkdirAll(fixtures, 0o755))
-	for name, record := range c.records {
-		require.NoError(t, os.WriteFile(filepath.Join(fixtures, strings.ReplaceAll(name, "/", "_")), record, 0o644))
-	}
+	writeRecords(t, fixtures, c.records)
 	families := strings.Join(stateOf(t, s).Groups[key.Path(true)].Families, "\n") + "\n"
 	require.NoError(t, os.WriteFile(filepath.Join(fixtures, "families.txt"), []byte(families), 0o644))
 }

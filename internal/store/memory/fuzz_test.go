@@ -46,3 +46,39 @@ func FuzzRecord(f *testing.F) {
 		requireSound(t, again)
 	})
 }
+
+// FuzzAggregateRecord restores records that hold anything, with a proper frame, as those of a group with an aggregate, of its chunk and of a
+// pusher. Whatever becomes of it, the store goes on.
+func FuzzAggregateRecord(f *testing.F) {
+	c := newClient(map[string][]byte{})
+	s, _ := restoredWith(f, c, aggregating())
+	require.NoError(f, contribute(f, s, "PUT a c 5; g 1; h:1=4,+Inf=5 6"))
+	payload := func(name string) []byte {
+		b, err := memory.Unframe(c.records[name])
+		require.NoError(f, err)
+		return b
+	}
+	group, pusher := payload(memory.GroupName(0)), payload(memory.PusherName(0))
+	for slot := range 3 {
+		f.Add(group, payload(memory.SlotName(0, slot)), pusher)
+	}
+	f.Fuzz(func(t *testing.T, group, chunk, pusher []byte) {
+		c := newClient(map[string][]byte{
+			memory.NumbersName: memory.Frame([]byte(`{"end":256}`)), memory.PushersName: memory.Frame([]byte(`{"end":256}`)),
+			memory.GroupName(0): memory.FrameAs(2, group), memory.PusherName(0): memory.Frame(pusher),
+			memory.SlotName(0, 0): memory.FrameAs(2, chunk), memory.SlotName(0, 1): memory.FrameAs(2, chunk),
+		})
+		s, _ := restoredWith(t, c, aggregating())
+		for _, snapshot := range snapshotsOf(t, s) {
+			for _, family := range snapshot.Families {
+				family.Metrics()
+			}
+		}
+		_, err := s.Recount()
+		require.NoError(t, err)
+		_ = contribute(t, s, "PUT b c 5; g 1; h:1=4,+Inf=5 6")
+		_ = contribute(t, s, "DELETE a")
+		require.NoError(t, s.Wipe(t.Context()))
+		requireSound(t, s)
+	})
+}

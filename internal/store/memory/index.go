@@ -16,6 +16,10 @@ func (s *Store) reserve(c *change) error {
 	if conflict != nil {
 		// Decode without the lock: only a refused push needs the description.
 		description := series.Describe(s.metricsOf(c, conflict.from), s.options.Scope, conflict.series)
+		own := conflict.holder == c.group && (c.contribution == nil || c.group.hasPlain(conflict.series))
+		if rule := c.rule(); own && rule != nil {
+			return store.RuleConflict(description, c.group.key, rule)
+		}
 		return store.SeriesConflict(description, conflict.holder.key)
 	}
 	return err
@@ -123,6 +127,7 @@ func (c *change) count() {
 		c.counts.Series += len(f.series)
 		c.counts.Size += f.size() + int64(len(f.first))
 	}
+	c.contribution.count(&c.counts)
 	switch {
 	case c.create:
 		c.counts.Groups = 1
@@ -139,7 +144,9 @@ func (s *Store) unreserve(c *change) {
 	s.release(c)
 	c.group.readding = nil
 	up := increase(c.counts)
-	s.counts.Add(store.Counts{Groups: -up.Groups, Series: -up.Series, Pending: -up.Pending, Size: -up.Size})
+	s.counts.Add(store.Counts{
+		Groups: -up.Groups, Series: -up.Series, Pushers: -up.Pushers, Pending: -up.Pending, Size: -up.Size,
+	})
 }
 
 // release removes the change's series from the index. Store.mu is held.
@@ -162,9 +169,13 @@ func (s *Store) release(c *change) {
 // increase returns the growing counts. Growth is counted at the reservation and shrinkage at publication, because the
 // change can still fail in between.
 func increase(c store.Counts) store.Counts {
-	return store.Counts{Groups: max(0, c.Groups), Series: max(0, c.Series), Pending: max(0, c.Pending), Size: max(0, c.Size)}
+	return store.Counts{
+		Groups: max(0, c.Groups), Series: max(0, c.Series), Pushers: max(0, c.Pushers), Pending: max(0, c.Pending), Size: max(0, c.Size),
+	}
 }
 
 func decrease(c store.Counts) store.Counts {
-	return store.Counts{Groups: min(0, c.Groups), Series: min(0, c.Series), Pending: min(0, c.Pending), Size: min(0, c.Size)}
+	return store.Counts{
+		Groups: min(0, c.Groups), Series: min(0, c.Series), Pushers: min(0, c.Pushers), Pending: min(0, c.Pending), Size: min(0, c.Size),
+	}
 }

@@ -45,7 +45,7 @@ func (b *backend) begin(claim *store.Claim) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, p := range claim.Parts {
-		for _, h := range sortedSeries(p.Metrics()) {
+		for _, h := range slices.Compact(sortedSeries(p.Metrics())) { // A zero comes with a value.
 			if b.busy[h] {
 				b.fail("two calls at once have a series of %s", p.Key)
 			}
@@ -63,7 +63,7 @@ func (b *backend) end(claim *store.Claim, takes func(*store.Part) bool) {
 	defer b.mu.Unlock()
 	for _, p := range claim.Parts {
 		taken := takes(p)
-		for _, h := range sortedSeries(p.Metrics()) {
+		for _, h := range slices.Compact(sortedSeries(p.Metrics())) { // A zero comes with a value.
 			delete(b.busy, h)
 			if taken {
 				b.last[h], b.showing[h] = claim.At, !isMarkers(p)

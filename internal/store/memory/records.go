@@ -28,6 +28,27 @@ type records struct {
 	// undo restores group records after a failed write, which may be partly done. It precedes all later writes, so that
 	// no acknowledged change coexists with a refused one.
 	undo map[string]*storage.Operation
+	// undoPushers does so for pushers' records. It precedes undo: until a group's record is back, its pushers count as they are named there.
+	undoPushers map[string]*storage.Operation
+	pushers     pusherNumbers
+}
+
+// pusherNumbers allocates the numbers of pushers' records.
+type pusherNumbers struct {
+	stored int   // upper bound in the storage
+	end    int   // of the numbers that were taken
+	free   []int // below end
+}
+
+// take allocates a number.
+func (n *pusherNumbers) take() int {
+	if last := len(n.free) - 1; last >= 0 {
+		number := n.free[last]
+		n.free = n.free[:last]
+		return number
+	}
+	n.end++
+	return n.end - 1
 }
 
 // newID combines the time in microseconds and 12 random bits, so that it increases even across restarts.
@@ -39,7 +60,7 @@ func (s *Store) write(ctx context.Context, c *change) error {
 	if s.storage == nil {
 		return nil
 	}
-	err := s.commits.commit(ctx, c)
+	err := s.commits.commit(ctx, c, c.bytes())
 	if err != nil && !errors.Is(err, store.ErrBusy) {
 		return &store.StorageError{Err: err}
 	}
@@ -48,8 +69,8 @@ func (s *Store) write(ctx context.Context, c *change) error {
 
 // writeAll writes changes of different groups in one batch. A group's record follows the records that it refers to. If
 // the storage executes operations in order, each change is stored completely or not at all.
-func (r *records) writeAll(ctx context.Context, changes []*change) error {
-	ops := slices.Collect(maps.Values(r.undo))
+func (r *records) writeAll(ctx context.Context, changes []*change) []error {
+	ops := slices.AppendSeq(slices.Collect(maps.Values(r.undoPushers)), maps.Values(r.undo))
 	end := r.endFor(changes)
 	if end > r.end {
 		ops = append(ops, storage.SetOperation(numbersName, encodeJSON(numbersRecord{End: end})))
@@ -61,17 +82,24 @@ func (r *records) writeAll(ctx context.Context, changes []*change) error {
 		c.group.slots.written = after[i].written
 	}
 	for i, c := range changes {
-		ops = append(ops, groupOperation(c, &after[i]))
+		freeSlots(c, &after[i])
+		if c.changesGroup() {
+			ops = append(ops, groupOperation(c, &after[i]))
+		}
 	}
+	pushers, deleted, pushersEnd := r.pusherOperations(changes)
+	ops = append(ops, pushers...)
 	if err := r.client.Batch(ctx, ops...); err != nil {
 		r.failed(store.Write, err)
 		for _, c := range changes {
-			r.scheduleUndo(c.group)
+			r.scheduleUndo(c)
 		}
-		return err
+		return slices.Repeat([]error{err}, len(changes))
 	}
 	clear(r.undo)
-	r.end = end
+	clear(r.undoPushers)
+	r.end, r.pushers.stored = end, pushersEnd
+	r.pushers.free = append(r.pushers.free, deleted...)
 	for i, c := range changes {
 		after[i].corrupt = nil
 		c.group.slots = after[i]
@@ -97,8 +125,53 @@ func groupOperation(c *change, after *slots) *storage.Operation {
 	if c.removes() {
 		return storage.DeleteOperation(name)
 	}
-	freeSlots(c, after)
-	return storage.SetOperation(name, encodeJSON(newGroupRecord(c.group, !c.hide, c.pushed, c.failed, after)))
+	record := newGroupRecord(c.group, !c.hide, c.pushed, c.failed, after)
+	if k := c.contribution; k != nil && !k.over {
+		record.addAggregate(c.plain, k.of, k.rule, k.draft.Next(), k.folded)
+	} else if a := c.group.aggregate; k == nil && a != nil {
+		record.addAggregate(c.plain, a, a.rule, a.state.Next, nil)
+	}
+	return storage.SetOperation(name, record.encode())
+}
+
+// changesGroup reports whether the change needs a new record of the group. Most pushes to an aggregate do not: the records of the pushers
+// have all that is new.
+func (c *change) changesGroup() bool {
+	k := c.contribution
+	return k == nil || c.create || k.begins || k.over || len(k.records) > 0 || len(k.folded) > 0 || len(c.markers) > 0 ||
+		c.plain != c.group.plain || k.draft.Next() != k.of.state.Next || k.rule != k.of.rule || len(k.draft.Ended) > 0
+}
+
+// pusherOperations writes the records of pushers, and deletes those of forgotten ones. The records of groups that name the latter must
+// precede. It returns the deleted numbers and the new upper bound.
+func (r *records) pusherOperations(changes []*change) (ops []*storage.Operation, deleted []int, end int) {
+	var deletions []*storage.Operation
+	for _, c := range changes {
+		k := c.contribution
+		if k == nil {
+			continue
+		}
+		for _, path := range k.order {
+			p, old := k.pushers[path], k.of.pushers[path]
+			if old != nil && (p == nil || p.number != old.number) {
+				deletions = append(deletions, storage.DeleteOperation(pusherName(old.number)))
+				deleted = append(deleted, old.number)
+			}
+			if p == nil {
+				continue
+			}
+			if p.number == noSlot {
+				p.number = r.pushers.take()
+			}
+			ops = append(ops, storage.SetOperation(pusherName(p.number), encodePusher(p, c.group.number, k.of.id)))
+		}
+	}
+	if end = r.pushers.stored; r.pushers.end > end {
+		end = (r.pushers.end/numbersPerReservation + 1) * numbersPerReservation
+		bound := storage.SetOperation(pushersName, encodeJSON(numbersRecord{End: end}))
+		ops = append([]*storage.Operation{bound}, ops...)
+	}
+	return append(ops, deletions...), deleted, end
 }
 
 // removes reports whether the change leaves nothing of the group.
@@ -107,36 +180,76 @@ func (c *change) removes() bool {
 }
 
 // scheduleUndo schedules the group's previous record for undo.
-func (r *records) scheduleUndo(g *group) {
-	name := groupName(g.number)
-	r.undo[name] = storage.DeleteOperation(name)
-	if g.alive || len(g.pending) > 0 {
-		r.undo[name] = storage.SetOperation(name, encodeJSON(newGroupRecord(g, g.alive, g.pushed, g.failed, &g.slots)))
+func (r *records) scheduleUndo(c *change) {
+	g := c.group
+	if c.changesGroup() {
+		name := groupName(g.number)
+		r.undo[name] = storage.DeleteOperation(name)
+		if g.alive || len(g.pending) > 0 {
+			record := newGroupRecord(g, g.alive, g.pushed, g.failed, &g.slots)
+			if a := g.aggregate; a != nil {
+				record.addAggregate(g.plain, a, a.rule, a.state.Next, nil)
+			}
+			r.undo[name] = storage.SetOperation(name, record.encode())
+		}
+	}
+	if c.contribution != nil {
+		r.scheduleUndoPushers(g, c.contribution)
+	}
+}
+
+// scheduleUndoPushers schedules the previous records of the pushers of a change for undo.
+func (r *records) scheduleUndoPushers(g *group, k *contribution) {
+	for _, path := range k.order {
+		p, old := k.pushers[path], k.of.pushers[path]
+		if old != nil {
+			name := pusherName(old.number)
+			r.undoPushers[name] = storage.SetOperation(name, encodePusher(old, g.number, k.of.id))
+		}
+		if p != nil && (old == nil || p.number != old.number) {
+			name := pusherName(p.number)
+			r.undoPushers[name] = storage.DeleteOperation(name)
+			r.pushers.free = append(r.pushers.free, p.number)
+		}
 	}
 }
 
 // contentOperations assigns slots to new contents and writes them.
 func contentOperations(c *change, after *slots) []*storage.Operation {
-	taken := after.take(len(c.add) + len(c.markers))
-	ops := make([]*storage.Operation, 0, len(taken))
-	set := func(content *content, header contentHeader) {
+	n := len(c.markers)
+	for _, f := range c.add {
+		if f.slot == noSlot {
+			n++
+		}
+	}
+	taken := after.take(n)
+	ops := make([]*storage.Operation, 0, n)
+	set := func(content *content, version byte, header contentHeader, encoded []byte) {
 		content.slot, taken = taken[0], taken[1:]
 		header.ID = c.group.id
-		ops = append(ops, storage.SetOperation(slotName(c.group.number, content.slot), encodeContent(header, content.encoded)))
+		ops = append(ops, storage.SetOperation(slotName(c.group.number, content.slot), encodeHeaded(version, header, encoded)))
 	}
 	for _, f := range c.add {
-		set(&f.content, contentHeader{Name: f.name, Type: f.typ, Pushed: nanoseconds(f.pushTime)})
+		if f.chunk == nil {
+			set(&f.content, recordVersion, contentHeader{Name: f.name, Type: f.typ, Pushed: nanoseconds(f.pushTime)}, f.encoded)
+		} else if record, changed := c.contribution.records[f]; changed {
+			set(&f.content, aggregateVersion, contentHeader{}, record)
+		}
 	}
 	for _, m := range c.markers {
-		set(&m.content, contentHeader{})
+		set(&m.content, recordVersion, contentHeader{}, m.encoded)
 	}
 	return ops
 }
 
-// freeSlots releases the slots of removed contents.
+// freeSlots releases the slots of removed contents. A chunk of which only values change keeps its slot.
 func freeSlots(c *change, after *slots) {
+	kept := make(map[int]bool)
+	for _, f := range c.add {
+		kept[f.slot] = true
+	}
 	for _, f := range c.drop {
-		if f.slot != noSlot {
+		if f.slot != noSlot && !kept[f.slot] {
 			after.set(f.slot, false)
 		}
 	}

@@ -37,31 +37,41 @@ func (s *Store) Restore(ctx context.Context) error {
 	if s.storage == nil {
 		return nil
 	}
-	r := restoring{s: s, groups: make(map[string]*group), taken: make(map[int]bool)}
+	r := restoring{
+		s: s, groups: make(map[string]*group), taken: make(map[int]bool), unreadable: make(map[int]bool),
+		aggregates: make(map[int]*restoredAggregate),
+	}
 	r.readAll(ctx)
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	r.readPushers(ctx)
+	if err := ctx.Err(); err != nil {
+		return err
+	}
 	s.adoptAll(&r)
+	s.endUnruled(ctx)
 	return nil
 }
 
 // restoring is the data read so far.
 type restoring struct {
-	s      *Store
-	groups map[string]*group // by path
-	taken  map[int]bool      // numbers with a record, readable or not
-	end    int               // end of the taken numbers, rounded up
+	s          *Store
+	groups     map[string]*group // by path
+	taken      map[int]bool      // numbers with a record, readable or not
+	end        int               // end of the taken numbers, rounded up
+	unreadable map[int]bool      // numbers of groups that could not be read
+	aggregates map[int]*restoredAggregate
 }
 
 // readAll reads all groups.
 func (r *restoring) readAll(ctx context.Context) {
-	end, lost := r.s.storage.readEnd(ctx)
+	end, lost := r.s.storage.readBound(ctx, numbersName)
 	probe := 0
 	if lost == nil {
 		r.s.storage.end = end
 	} else {
-		end, probe = r.s.storage.findEnd(ctx, lost)
+		end, probe = r.s.storage.findBound(ctx, lost, numberOf)
 	}
 	for first, missing := 0, 0; ctx.Err() == nil && (first < end || missing < probe); first += readAtOnce {
 		if !r.readSome(ctx, first) {
@@ -78,18 +88,18 @@ func (r *restoring) readAll(ctx context.Context) {
 	}
 }
 
-// readEnd reads the upper bound of group numbers. It retries until the context ends, because everything depends on it.
-// The error says that the record is corrupt or missing.
-func (r *records) readEnd(ctx context.Context) (int, error) {
+// readBound reads an upper bound of numbers. It retries until the context ends, because everything depends on it. The error says that
+// the record is corrupt or missing.
+func (r *records) readBound(ctx context.Context, name string) (int, error) {
 	for {
-		record, err := r.client.Get(ctx, numbersName)
+		record, err := r.client.Get(ctx, name)
 		if err == nil {
 			return decodeEnd(record)
 		}
 		if ctx.Err() != nil {
 			return 0, err
 		}
-		r.failed(store.Read, fmt.Errorf("%s: %w", numbersName, err))
+		r.failed(store.Read, fmt.Errorf("%s: %w", name, err))
 		select {
 		case <-time.After(readPause):
 		case <-ctx.Done():
@@ -111,9 +121,9 @@ func decodeEnd(record []byte) (int, error) {
 	return numbers.End, nil
 }
 
-// findEnd derives the upper bound from the groups' records. If the storage cannot list them, it returns the number of
+// findBound derives the upper bound from the numbered records. If the storage cannot list them, it returns the number of
 // unused numbers that ends the search. Usually a storage without an upper bound has no groups.
-func (r *records) findEnd(ctx context.Context, lost error) (end, probe int) {
+func (r *records) findBound(ctx context.Context, lost error, numberOf func(name string) (int, bool)) (end, probe int) {
 	if walker, ok := r.client.(storage.Walker); ok {
 		err := walker.Walk(ctx, func(name string, _ []byte) ([]*storage.Operation, error) {
 			if number, ok := numberOf(name); ok {
@@ -175,10 +185,12 @@ func (r *restoring) readSome(ctx context.Context, first int) (taken bool) {
 		}
 		taken, r.taken[first+i] = true, true
 		if e.failed {
+			r.unreadable[first+i] = true
 			continue
 		}
-		g, err := r.s.readGroup(ctx, first+i, e)
+		g, err := r.readGroup(ctx, first+i, e)
 		if err != nil {
+			r.unreadable[first+i] = true
 			r.s.storage.failed(store.Corrupt, fmt.Errorf("%s: %w", e.name, err))
 			continue
 		}
@@ -198,13 +210,15 @@ func (r *restoring) keep(g *group) {
 	}
 	if older != nil {
 		name := groupName(older.number)
+		delete(r.aggregates, older.number)
 		r.s.storage.undo[name] = storage.DeleteOperation(name)
 		r.s.storage.failed(store.Corrupt, fmt.Errorf("%s: %w", name, errDuplicateGroup))
 	}
 }
 
 // readGroup reads a group and its contents.
-func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, error) {
+func (r *restoring) readGroup(ctx context.Context, number int, e entry) (*group, error) {
+	s := r.s
 	var record groupRecord
 	if err := decodeJSON(e.record, &record); err != nil {
 		return nil, err
@@ -212,10 +226,14 @@ func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, err
 	if record.Job == "" {
 		return nil, errTruncated
 	}
-	key := record.key()
+	key := keyOf(record.Job, record.Labels)
 	g := newGroup(key, path(key), number, record.ID)
 	g.alive, g.pushed, g.failed = record.Alive, fromNanoseconds(record.Pushed), fromNanoseconds(record.Failed)
-	g.unsent = make(map[*family]struct{})
+	g.plain, g.unsent = g.alive, make(map[*family]struct{})
+	if record.Aggregate != nil && g.alive {
+		g.plain = record.Plain
+		r.aggregates[number] = &restoredAggregate{group: g, record: record.Aggregate, pushers: make(map[string]*pusher)}
+	}
 	g.slots.used = record.Used
 	g.slots.written = max(g.slots.end(), min(record.Written, maxLeftOver))
 	var names []string
@@ -224,7 +242,7 @@ func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, err
 		names = append(names, slotName(number, slot))
 	}
 	for i, e := range s.storage.read(ctx, names) {
-		err := s.readContent(g, used[i], e)
+		err := r.readContent(g, used[i], e)
 		if err != nil {
 			g.slots.markCorrupt(used[i])
 		}
@@ -236,7 +254,8 @@ func (s *Store) readGroup(ctx context.Context, number int, e entry) (*group, err
 }
 
 // readContent reads one slot of the group.
-func (s *Store) readContent(g *group, slot int, e entry) error {
+func (r *restoring) readContent(g *group, slot int, e entry) error {
+	s := r.s
 	if e.record == nil {
 		return errMissing
 	}
@@ -246,6 +265,9 @@ func (s *Store) readContent(g *group, slot int, e entry) error {
 	}
 	if header.ID != g.id {
 		return errWrongGroup
+	}
+	if e.record[0] == aggregateVersion {
+		return r.readChunk(g, slot, encoded)
 	}
 	md, err := new(pmetric.ProtoUnmarshaler).UnmarshalMetrics(encoded)
 	if err != nil {
@@ -276,15 +298,26 @@ func (s *Store) adoptAll(r *restoring) {
 			s.freeNumbers = append(s.freeNumbers, n)
 		}
 	}
+	for _, a := range r.aggregates {
+		r.rebuild(a)
+	}
 	groups := slices.SortedFunc(maps.Values(r.groups), func(a, b *group) int { return a.lastPush().Compare(b.lastPush()) })
 	for _, g := range slices.Backward(groups) {
 		s.adopt(g)
+		if a := r.aggregates[g.number]; a != nil {
+			r.adopt(a)
+		}
+		if g.alive || len(g.pending) > 0 {
+			s.groups[g.path], s.byNumber[g.number] = g, g
+		} else {
+			s.forgetRestored(g)
+		}
 	}
 	for _, g := range slices.Backward(groups) { // Live series precede pending ones.
 		s.adoptMarkers(g)
 	}
 	for i, g := range groups {
-		if g.alive {
+		if g.plain {
 			s.touch(g, g.lastPush())
 		}
 		if s.groups[g.path] == g {
@@ -328,9 +361,6 @@ func (s *Store) adopt(g *group) {
 		s.storage.failed(store.Corrupt, fmt.Errorf("%s: %w", slotName(g.number, f.slot), errSeriesConflict))
 		return true
 	})
-	if g.alive || len(g.pending) > 0 {
-		s.groups[g.path], s.byNumber[g.number] = g, g
-	}
 }
 
 // adoptMarkers makes markers pending for series that no group has. The others were added again or taken over. Store.mu is

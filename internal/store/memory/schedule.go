@@ -6,6 +6,7 @@ package memory
 import (
 	"container/heap"
 	"container/list"
+	"slices"
 	"time"
 )
 
@@ -26,6 +27,11 @@ type schedule struct {
 	retry time.Time // earliest claim of refused parts; zero for immediately
 	round time.Time // when all values are due; zero for never
 
+	// An aggregate changes with each push of many pushers. So its changes wait until minPause has passed since its last claim.
+	paced   bool      // retry is set for no other reason
+	urgent  bool      // there are other changes, which do not wait
+	claimed time.Time // the last claim
+
 	queued   *list.Element // in Store.unsent
 	index    int           // in Store.rounds, or notScheduled
 	at       time.Time     // due time in Store.rounds
@@ -34,11 +40,12 @@ type schedule struct {
 }
 
 // enqueue schedules a changed group. Store.mu is held.
-func (s *Store) enqueue(g *group, now time.Time) {
+func (s *Store) enqueue(g *group, now time.Time, paced bool) {
+	g.urgent = g.urgent || !paced
 	if g.round.IsZero() && g.alive && s.options.RepublishInterval > 0 {
 		g.round = s.nextRound(now)
 	}
-	g.retry = time.Time{}
+	g.pace(now)
 	if g.claim != nil {
 		if g.again.IsZero() {
 			g.again = now
@@ -49,6 +56,27 @@ func (s *Store) enqueue(g *group, now time.Time) {
 		s.markWaiting(g, now)
 	}
 	s.place(g)
+}
+
+// minPause is the pause between exports of an aggregate whose values change.
+const minPause = 10 * time.Second
+
+// pace makes changes due: now, or later if all are of an aggregate that was exported a short time ago.
+func (g *group) pace(now time.Time) {
+	g.retry, g.paced = time.Time{}, false
+	if due := g.claimed.Add(minPause); !g.urgent && !g.claimed.IsZero() && due.After(now) {
+		g.retry, g.paced = due, true
+	}
+}
+
+// hurry makes paced changes due. Store.mu is held.
+func (s *Store) hurry() {
+	for _, g := range slices.Clone(s.rounds) {
+		if g.paced {
+			g.retry, g.paced = time.Time{}, false
+			s.place(g)
+		}
+	}
 }
 
 // nextRound is one republish interval from now, rounded down to a step.

@@ -94,23 +94,35 @@ func (g *group) orderValue(o store.Order) (_ int64, alive bool) {
 	case store.ByFailure:
 		return nanoseconds(g.failed), g.alive
 	case store.BySeries:
-		series, _ := g.volume()
+		_, series, _ := g.volume()
 		return int64(series), g.alive
 	case store.BySize:
-		_, size := g.volume()
+		_, _, size := g.volume()
 		return size, g.alive
 	default:
 		return 0, g.alive
 	}
 }
 
-// volume returns the number of series and the encoded size. The group's mu is held.
-func (g *group) volume() (series int, size int64) {
-	for _, f := range g.families {
+// volume returns the number of families, of series and the size in bytes, without pushers. The group's mu is held.
+func (g *group) volume() (families, series int, size int64) {
+	count := func(f *family) {
 		series += len(f.series)
 		size += f.size()
 	}
-	return series, size
+	for _, f := range g.families {
+		count(f)
+	}
+	families = len(g.families)
+	if g.aggregate != nil {
+		names := make(map[string]bool)
+		for _, chunk := range g.aggregate.chunks {
+			names[chunk.name] = true
+			count(chunk)
+		}
+		families += len(names)
+	}
+	return families, series, size
 }
 
 // summaries describes groups. Those that have been removed in the meantime are left out.
@@ -131,10 +143,13 @@ func (s *Store) summaries(of []candidate) []store.Summary {
 func (s *Store) summary(g *group) (_ store.Summary, alive bool) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	series, size := g.volume()
+	families, series, size := g.volume()
 	summary := store.Summary{
-		Key: g.key, Families: len(g.families), Series: series, Size: size, Pending: len(g.pendingSeries),
+		Key: g.key, Families: families, Series: series, Size: size, Pending: len(g.pendingSeries),
 		PushTime: g.pushed, PushFailureTime: g.failed,
+	}
+	if g.aggregate != nil {
+		summary.Aggregate = g.aggregate.info()
 	}
 	if g.expiry != nil {
 		summary.Expires = g.expiry.Value.(*expiring).since.Add(s.options.TTL)

@@ -10,6 +10,7 @@
 package memory
 
 import (
+	"cmp"
 	"container/list"
 	"context"
 	"maps"
@@ -33,7 +34,7 @@ type Store struct {
 	options store.Options
 	client  Client
 	storage *records // nil without a storage extension
-	commits committer
+	commits committer[*change]
 	changed chan struct{} // see Changed
 
 	mu          sync.Mutex
@@ -51,6 +52,10 @@ type Store struct {
 	lapses  lapseHeap           // pending markers by lapse time
 
 	roundNext bool // Claim prefers rounds next.
+
+	aggregates map[*group]struct{} // groups with an aggregate
+	queues     map[string]*queue   // requests of pushers by the path of their aggregate
+	returns    returns             // pushers that were folded
 }
 
 // group is a visible group, or a deleted one with pending markers.
@@ -66,7 +71,9 @@ type group struct {
 
 	// mu guards the fields up to schedule against readers and claims.
 	mu            sync.Mutex
-	alive         bool
+	alive         bool // as an ordinary group, or with an aggregate
+	plain         bool // an ordinary group
+	aggregate     *aggregate
 	pushed        time.Time
 	failed        time.Time
 	families      map[string]*family
@@ -96,9 +103,12 @@ func New(o store.Options, client Client) *Store {
 		series:  make(map[series.Hash]int32),
 		claims:  make(map[*claim]struct{}),
 		waiting: make(map[*group]struct{}),
+		queues:  make(map[string]*queue),
+
+		aggregates: make(map[*group]struct{}),
 	}
 	if client != nil {
-		s.storage = &records{client: client, failed: o.StorageFailed, undo: make(map[string]*storage.Operation)}
+		s.storage = &records{client: client, failed: o.StorageFailed, undo: make(map[string]*storage.Operation), undoPushers: make(map[string]*storage.Operation)}
 		s.commits.write = s.storage.writeAll
 	}
 	return s
@@ -213,6 +223,9 @@ func (g *group) snapshot() (_ store.Snapshot, alive bool) {
 	for _, f := range g.sortedFamilies() {
 		snapshot.Families = append(snapshot.Families, f.held())
 	}
+	if g.aggregate != nil {
+		g.aggregate.show(&snapshot)
+	}
 	return snapshot, g.alive
 }
 
@@ -221,7 +234,42 @@ func (g *group) sortedFamilies() []*family {
 	return slices.SortedFunc(maps.Values(g.families), byName)
 }
 
-func byName(a, b *family) int { return strings.Compare(a.name, b.name) }
+func byName(a, b *family) int {
+	if order := strings.Compare(a.name, b.name); order != 0 {
+		return order
+	}
+	return cmp.Compare(a.chunkNumber(), b.chunkNumber())
+}
+
+// current returns the family, or the chunk of the aggregate, that f replaces or is. The group is locked, or its mu is held.
+func (g *group) current(f *family) *family {
+	switch {
+	case f.chunk == nil:
+		return g.families[f.name]
+	case g.aggregate == nil:
+		return nil
+	default:
+		return g.aggregate.chunks[f.chunk.Number]
+	}
+}
+
+// put adds or replaces a family. The group is locked and its mu is held.
+func (g *group) put(f *family) {
+	if f.chunk == nil {
+		g.families[f.name] = f
+	} else {
+		g.aggregate.chunks[f.chunk.Number] = f
+	}
+}
+
+// remove removes a family. The group is locked and its mu is held.
+func (g *group) remove(f *family) {
+	if f.chunk == nil {
+		delete(g.families, f.name)
+	} else {
+		delete(g.aggregate.chunks, f.chunk.Number)
+	}
+}
 
 // Close implements store.Store.
 func (s *Store) Close(ctx context.Context) error {

@@ -90,7 +90,7 @@ func TestOneVersion(t *testing.T) {
 	}
 	count := 0
 	for _, path := range paths {
-		for _, image := range regexp.MustCompile(`otelcol-pushgateway:([0-9]\S*)`).FindAllSubmatch(readFile(t, path), -1) {
+		for _, image := range regexp.MustCompile(`otelcol-pushgateway:(\d\S*)`).FindAllSubmatch(readFile(t, path), -1) {
 			assert.Equal(t, string(released[1]), strings.TrimRight(string(image[1]), "`,."), path)
 			count++
 		}
