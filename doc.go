@@ -14,7 +14,7 @@
 //	internal/translate     batch and grouping key -> pdata, refused if it contradicts itself
 //	internal/ingest        the use cases push, delete and wipe; limits, telemetry
 //	internal/outbox        export to the next consumer: batches, retries, times
-//	internal/store         groups: changes, expiry, stale markers, storage extension
+//	internal/store         the contract of what holds groups and aggregates; internal/store/memory holds them in this process
 //	internal/merge         arithmetic of aggregates: the pushes of many pushers -> one series
 //	internal/series        the series of a family, and their stale markers
 //	internal/gather        groups -> GET /metrics and the query API
