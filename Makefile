@@ -114,6 +114,9 @@ bench-export: build ## Measure pushes on their whole way through each exporter, 
 
 ##@ Source
 
+# The linters keep their results by what a file holds, with the path of the checkout that had it first: each checkout has its own.
+export GOLANGCI_LINT_CACHE = $(CURDIR)/_build/golangci-lint
+
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## Run the linters
 	@for module in $(LINTED); do echo "lint $$module"; (cd $$module && $(TOOLS)/golangci-lint run --config $(CURDIR)/.golangci.yml); done
