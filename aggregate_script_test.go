@@ -51,6 +51,7 @@ import (
 //	pushers 3                     those that are remembered
 //	counted pusher_resets 1       a counter of the process's own, with its attribute: pushers_folded{cause=ttl}
 //	wait 1h
+//	database: wait 1h             a step for groups in a database alone
 //	restart, kill                 the process ends, with a signal that it can heed or not, and another one starts
 //	config: groups: {...}         another configuration for the next start
 //	weather retryable             what the backend does from now on
@@ -68,21 +69,44 @@ type script struct {
 
 const aggregateByJobID = "groups: {aggregate: [{without: [job_id]}]}"
 
-// inBubble runs a subtest with a receiver in a bubble of time.
+// inBubble runs a subtest with a receiver in a bubble of time, for each store.
 func inBubble(t *testing.T, name, config string, play func(*script)) {
 	t.Run(name, func(t *testing.T) {
 		t.Parallel()
-		synctest.Test(t, func(t *testing.T) {
-			s := &script{config: config, created: time.Now().Add(-time.Hour)}
-			s.rig = newRigInBubble(t, newDisk(), func(c *pushgatewayreceiver.Config) {
-				c.Groups.Get().RepublishInterval = time.Minute
-				overlay(t, c, s.config)
-			})
-			s.sink.ledger = newLedger()
-			play(s)
-			s.finish()
-		})
+		onStores(t, false, func(t *testing.T, k keeping) { playInBubble(t, k, config, play) })
 	})
+}
+
+// inBubbleOnDisk runs a subtest in a bubble with a disk alone.
+func inBubbleOnDisk(t *testing.T, name, config string, play func(*script)) {
+	t.Run(name, func(t *testing.T) {
+		t.Parallel()
+		playInBubble(t, keeping{disk: newDisk()}, config, play)
+	})
+}
+
+func playInBubble(t *testing.T, k keeping, config string, play func(*script)) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &script{config: config, created: time.Now().Add(-time.Hour)}
+		s.rig = newRigInBubble(t, k, func(c *pushgatewayreceiver.Config) {
+			c.Groups.Get().RepublishInterval = time.Minute
+			overlay(t, c, s.config)
+		})
+		s.sink.ledger = newLedger()
+		play(s)
+		s.finish()
+	})
+}
+
+// databaseWrites is the number of writes to a database of a push and its export.
+const databaseWrites = 2
+
+// fewerOnDatabase is a number of requests, of which a database gets less because each takes longer there.
+func (s *script) fewerOnDatabase(n int) int {
+	if s.database != nil {
+		return n / 50
+	}
+	return n
 }
 
 // overlay sets what a configuration says in another one.
@@ -121,6 +145,10 @@ func (s *script) step(line string) {
 	s.Helper()
 	verb, rest, _ := strings.Cut(line, " ")
 	switch verb {
+	case "database:":
+		if s.database != nil {
+			s.step(rest)
+		}
 	case "=":
 		s.expect(line, rest)
 	case "backend":

@@ -13,11 +13,13 @@ import (
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/config/confighttp"
+	"go.opentelemetry.io/collector/config/configopaque"
 	"go.opentelemetry.io/collector/config/configoptional"
 	"go.opentelemetry.io/collector/confmap"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/configcheck"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/postgres"
 )
 
 // Config is the configuration of the receiver. The defaults are set in factory.go.
@@ -96,6 +98,9 @@ type GroupsConfig struct {
 	// process ends and when the configuration is reloaded.
 	Storage *component.ID `mapstructure:"storage"`
 
+	// Postgres stores groups in a PostgreSQL database instead, for any number of replicas of the collector. Not together with Storage.
+	Postgres configoptional.Optional[PostgresConfig] `mapstructure:"postgres"`
+
 	// MaxGroups bounds the number of groups. A push that would exceed it is answered with 429. 0 means no limit. Default: 100000.
 	MaxGroups int `mapstructure:"max_groups"`
 
@@ -138,6 +143,25 @@ type PageConfig struct {
 
 	// Jobs bounds the jobs whose last push and usual interval are remembered: 1 to 1000000. Default: 8192.
 	Jobs int `mapstructure:"jobs"`
+
+	_ struct{}
+}
+
+// PostgresConfig configures the database of groups. All replicas that use it share the groups.
+type PostgresConfig struct {
+	// Datasource is the connection string or URL of the database, with all settings of libpq. The groups are in the first schema of its
+	// search_path. Required. It is never logged.
+	Datasource configopaque.String `mapstructure:"datasource"`
+
+	// MaxConnections bounds the connections of this replica, at least 2. Exports use at most half of them. Default: 16.
+	MaxConnections int `mapstructure:"max_connections"`
+
+	// ConnectTimeout bounds the wait for a connection, at least 1ms. A request that waits longer is answered with 503. Default: 5s.
+	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
+
+	// StatementTimeout bounds each statement, and twice the wait for another change of the same group, at least 2ms. A request that
+	// needs longer is answered with 503. Default: 10s.
+	StatementTimeout time.Duration `mapstructure:"statement_timeout"`
 
 	_ struct{}
 }
@@ -311,6 +335,39 @@ func (g *GroupsConfig) validate() error {
 	}
 	if g.TTL < 0 {
 		errs = errors.Join(errs, fmt.Errorf("groups::ttl: must not be negative, is %s; 0 means for ever", g.TTL))
+	}
+	if !g.Postgres.HasValue() {
+		return errs
+	}
+	if g.Storage != nil {
+		errs = errors.Join(errs, errors.New("groups::postgres: cannot be combined with groups::storage; the groups are in the database"))
+	}
+	return errors.Join(errs, g.Postgres.Get().validate())
+}
+
+// The bounds of the settings of the database.
+const (
+	minConnections      = 2
+	maxConnections      = 10_000
+	minConnectTimeout   = time.Millisecond
+	minStatementTimeout = 2 * time.Millisecond
+)
+
+func (p *PostgresConfig) validate() error {
+	var errs error
+	if p.Datasource == "" {
+		errs = errors.Join(errs, errors.New("groups::postgres::datasource: must not be empty; give the connection string or URL of a PostgreSQL database"))
+	} else if err := postgres.CheckDatasource(string(p.Datasource)); err != nil {
+		errs = errors.Join(errs, fmt.Errorf("groups::postgres::datasource: %w", err))
+	}
+	if n := p.MaxConnections; n < minConnections || n > maxConnections {
+		errs = errors.Join(errs, fmt.Errorf("groups::postgres::max_connections: must be between %d and %d, is %d", minConnections, maxConnections, n))
+	}
+	if t := p.ConnectTimeout; t < minConnectTimeout {
+		errs = errors.Join(errs, fmt.Errorf("groups::postgres::connect_timeout: must be at least %s, is %s", minConnectTimeout, t))
+	}
+	if t := p.StatementTimeout; t < minStatementTimeout {
+		errs = errors.Join(errs, fmt.Errorf("groups::postgres::statement_timeout: must be at least %s, is %s", minStatementTimeout, t))
 	}
 	return errs
 }

@@ -76,7 +76,7 @@ func (g *GroupsConfig) withoutStorage() string {
 	if len(g.Aggregate) > 0 {
 		lost += " The totals of groups::aggregate then begin anew, and pushers that continue to push are counted again."
 	}
-	return lost + " Set groups::storage to persist them."
+	return lost + " Set groups::storage or groups::postgres to persist them."
 }
 
 // rules compiles the rules. The error names each invalid key.

@@ -80,7 +80,7 @@ func TestLoadConfig(t *testing.T) {
 		"groups_all_settings": with(withGroups(func(g *GroupsConfig) {
 			id := component.MustNewIDWithName("file_storage", "groups")
 			*g = GroupsConfig{
-				RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, MaxBytes: 100 << 20, AdminAPI: true, MaxPushers: 5000,
+				RepublishInterval: 30 * time.Second, TTL: 24 * time.Hour, Storage: &id, MaxGroups: 1000, MaxSeries: 50000, MaxBytes: 100 << 20, AdminAPI: true, MaxPushers: 5000, Postgres: g.Postgres,
 				Aggregate: []AggregateConfig{
 					{
 						Jobs: "lambda-.+", Without: []string{"job_id", "instance"}, PusherTTL: 30 * time.Minute,
@@ -89,6 +89,13 @@ func TestLoadConfig(t *testing.T) {
 					{Without: []string{"job_id"}, PusherTTL: time.Hour},
 				},
 			}
+		})),
+		"groups_postgres": with(withGroups(func(g *GroupsConfig) {
+			g.Postgres = configoptional.Some(PostgresConfig{
+				Datasource:     "postgres://pushgateway:secret@db.example.com/pushgateway?sslmode=verify-full",
+				MaxConnections: 32, ConnectTimeout: 3 * time.Second, StatementTimeout: 8 * time.Second,
+			})
+			g.Aggregate = []AggregateConfig{{Without: []string{"job_id"}, PusherTTL: time.Hour}}
 		})),
 		"groups_aggregate": with(withGroups(func(g *GroupsConfig) {
 			g.Aggregate = []AggregateConfig{{Without: []string{"job_id"}, PusherTTL: time.Hour}}
@@ -127,13 +134,28 @@ func TestEverySettingHasACase(t *testing.T) {
 	}
 	groups, err := testdataConfig(t).Sub("pushgateway/groups_all_settings")
 	require.NoError(t, err)
+	postgres, err := testdataConfig(t).Sub("pushgateway/groups_postgres")
+	require.NoError(t, err)
+	for _, key := range configcheck.Keys(reflect.TypeFor[PostgresConfig]()) {
+		assert.True(t, postgres.IsSet("groups::postgres::"+key), "testdata/config.yaml: groups_postgres lacks groups::postgres::%s", key)
+	}
 	for _, key := range configcheck.Keys(reflect.TypeFor[GroupsConfig]()) {
+		if key == "postgres" {
+			continue // Not together with storage.
+		}
 		assert.True(t, groups.IsSet("groups::"+key), "testdata/config.yaml: groups_all_settings lacks groups::%s", key)
 	}
 	rule := groups.Get("groups::aggregate").([]any)[0].(map[string]any)
 	for _, key := range configcheck.Keys(reflect.TypeFor[AggregateConfig]()) {
 		assert.Contains(t, rule, key, "testdata/config.yaml: groups_all_settings lacks groups::aggregate[0]::%s", key)
 	}
+}
+
+// postgresConfig has one setting of groups::postgres beside the datasource.
+func postgresConfig(key string, value any) map[string]any {
+	settings := map[string]any{"datasource": "host=db.example.com"}
+	settings[key] = value
+	return map[string]any{"groups": map[string]any{"postgres": settings}}
 }
 
 func TestRefusedConfig(t *testing.T) {
@@ -145,12 +167,19 @@ func TestRefusedConfig(t *testing.T) {
 		"unknown key":                        {map[string]any{"endpont": "localhost:1"}, `unknown key "endpont"; known are endpoint, `},
 		"unknown key beside server settings": {map[string]any{"endpoint": "localhost:1", "prefix": "/x"}, `unknown key "prefix"`},
 		"unknown key in limits":              {map[string]any{"limits": map[string]any{"series": 1}}, `unknown key "limits::series"; known are series_per_push, labels_per_series, in_flight_bytes, label_value_length`},
-		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are max_groups, max_series, max_bytes, max_pushers, storage, admin_api, aggregate, ttl, republish_interval`},
+		"unknown key in groups":              {map[string]any{"groups": map[string]any{"max_group": 1}}, `unknown key "groups::max_group"; known are max_groups, max_series, max_bytes, postgres, max_pushers, storage, admin_api, aggregate, ttl, republish_interval`},
 		"groups with honor":                  {map[string]any{"groups": map[string]any{}, "timestamps": "honor"}, `groups: cannot be combined with timestamps: honor`},
 		"groups with include_metadata":       {map[string]any{"groups": map[string]any{}, "include_metadata": true}, `groups: cannot be combined with include_metadata`},
 		"groups with ignore_delete":          {map[string]any{"groups": nil, "ignore_delete": true}, `groups: cannot be combined with ignore_delete`},
 		"republish_interval too short":       {map[string]any{"groups": map[string]any{"republish_interval": "999ms"}}, `groups::republish_interval: must be between 1s and 4m0s, or 0 for never; is 999ms`},
 		"republish_interval too long":        {map[string]any{"groups": map[string]any{"republish_interval": "4m1s"}}, `groups::republish_interval: must be between 1s and 4m0s`},
+		"postgres without datasource":        {map[string]any{"groups": map[string]any{"postgres": map[string]any{}}}, `groups::postgres::datasource: must not be empty`},
+		"postgres with a bad datasource":     {postgresConfig("datasource", "postgres://user:secret@host:no"), `groups::postgres::datasource: the datasource is not a connection string or URL of PostgreSQL`},
+		"postgres with storage":              {map[string]any{"groups": map[string]any{"storage": "file_storage", "postgres": map[string]any{"datasource": "host=x"}}}, `groups::postgres: cannot be combined with groups::storage`},
+		"postgres with few connections":      {postgresConfig("max_connections", 1), `groups::postgres::max_connections: must be between 2 and 10000, is 1`},
+		"postgres without connect_timeout":   {postgresConfig("connect_timeout", "0s"), `groups::postgres::connect_timeout: must be at least 1ms, is 0s`},
+		"postgres without statement_timeout": {postgresConfig("statement_timeout", "1ms"), `groups::postgres::statement_timeout: must be at least 2ms, is 1ms`},
+		"unknown key in postgres":            {postgresConfig("password", "x"), `unknown key "groups::postgres::password"; known are `},
 		"negative ttl":                       {map[string]any{"groups": map[string]any{"ttl": "-1s"}}, `groups::ttl: must not be negative, is -1s; 0 means for ever`},
 		"negative max_groups":                {map[string]any{"groups": map[string]any{"max_groups": -1}}, `groups::max_groups: must not be negative, is -1; 0 means no limit`},
 		"negative max_series":                {map[string]any{"groups": map[string]any{"max_series": -1}}, `groups::max_series: must not be negative`},

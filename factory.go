@@ -37,6 +37,11 @@ const (
 	defaultMaxSeries = 1_000_000
 	// defaultMaxBytes allows a kilobyte for each of a million series, three times the size of usual series.
 	defaultMaxBytes = 1 << 30
+	// Half of the connections are for exports, of which at most eight are in flight.
+	defaultMaxConnections   = 16
+	defaultConnectTimeout   = 5 * time.Second
+	defaultStatementTimeout = 10 * time.Second
+
 	// defaultMaxPushers allows 24 million pushers a day that push once, at the default time to live of pushers.
 	defaultMaxPushers = 1_000_000
 )
@@ -71,6 +76,11 @@ func createDefaultConfig() component.Config {
 			MaxSeries:         defaultMaxSeries,
 			MaxBytes:          defaultMaxBytes,
 			MaxPushers:        defaultMaxPushers,
+			Postgres: configoptional.Default(PostgresConfig{
+				MaxConnections:   defaultMaxConnections,
+				ConnectTimeout:   defaultConnectTimeout,
+				StatementTimeout: defaultStatementTimeout,
+			}),
 		}),
 		Page: configoptional.Default(defaultPage),
 	}

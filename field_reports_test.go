@@ -16,6 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/confmap"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pgtest"
 )
 
 // fieldCase is a sequence of requests after a public report of a client's user.
@@ -196,12 +198,13 @@ func TestFieldReports(t *testing.T) {
 			c, ok := cases[report.id]
 			require.True(t, ok, "a case of the file")
 			require.Len(t, report.steps, len(c.Steps))
-			cfg := c.configured(t, report.config)
-			if c.Mode == "groups" {
-				report.checkGroups(t, c, cfg)
-			} else {
-				report.checkProxy(t, c, cfg)
+			if c.Mode != "groups" {
+				report.checkProxy(t, c, c.configured(t, report.config))
+				return
 			}
+			pgtest.OnStores(t, func(t *testing.T, datasource string) {
+				report.checkGroups(t, c, OnDatabase(c.configured(t, report.config), datasource))
+			})
 		})
 	}
 }

@@ -11,7 +11,11 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+	"go.opentelemetry.io/collector/component/componenttest"
 	"go.opentelemetry.io/collector/consumer/consumertest"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pgtest"
 )
 
 // groupDeviations are the recorded cases in which a receiver with groups answers differently on purpose. Each is a row in
@@ -67,32 +71,61 @@ func notFound(c *conformanceCase) {
 // decides for itself: status, body and what GET /metrics shows afterwards.
 func TestGroupsConformance(t *testing.T) {
 	t.Parallel()
+	t.Run("memory", func(t *testing.T) {
+		t.Parallel()
+		eachGroupsCase(t, func(t *testing.T, c *conformanceCase) {
+			t.Parallel()
+			runGroupsCase(t, c, startReceiver(t, groupsConformanceConfig(c.Flags), consumertest.NewNop()))
+		})
+	})
+	// Receivers take longer to start on a database. So there is one for each configuration, whose groups are wiped before each case.
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		receivers := map[string]*pushgatewayReceiver{}
+		addresses := map[string]string{}
+		whole := t
+		eachGroupsCase(t, func(t *testing.T, c *conformanceCase) {
+			flags := strings.Join(c.Flags, " ")
+			if receivers[flags] == nil {
+				receivers[flags], addresses[flags] = startOn(whole, componenttest.NewNopHost(), OnDatabase(groupsConformanceConfig(c.Flags), pgtest.Database(whole)))
+			}
+			require.NoError(t, receivers[flags].ingest.Wipe(t.Context(), ""))
+			runGroupsCase(t, c, addresses[flags])
+		})
+	})
+}
+
+func eachGroupsCase(t *testing.T, run func(*testing.T, *conformanceCase)) {
 	for _, c := range conformanceCases(t) {
 		if slices.Contains([]string{"decide", "http", "option"}, c.Class) {
 			continue
 		}
-		t.Run(c.ID+" "+c.Title, func(t *testing.T) {
-			t.Parallel()
-			if d, ok := groupDeviations[c.ID]; ok {
-				d.change(c)
-			}
-			cfg := groupsConformanceConfig(c.Flags)
-			address := startReceiver(t, cfg, consumertest.NewNop())
-			for _, step := range c.Steps {
-				runStep(t, address, step)
-			}
-			if c.Exposed != nil {
-				slices.Sort(c.Exposed)
-				assert.Equal(t, strings.Join(c.Exposed, "\n"), strings.Join(scrape(t, address, cfg.PathPrefixes[0]), "\n"))
-			}
-		})
+		if d, ok := groupDeviations[c.ID]; ok {
+			d.change(c)
+		}
+		t.Run(c.ID+" "+c.Title, func(t *testing.T) { run(t, c) })
+	}
+}
+
+func runGroupsCase(t *testing.T, c *conformanceCase, address string) {
+	for _, step := range c.Steps {
+		runStep(t, address, step)
+	}
+	if c.Exposed != nil {
+		slices.Sort(c.Exposed)
+		prefix := groupsConformanceConfig(c.Flags).PathPrefixes[0]
+		assert.Equal(t, strings.Join(c.Exposed, "\n"), strings.Join(scrape(t, address, prefix), "\n"))
 	}
 }
 
 // TestPostOfAFamilyWithoutSeries ends the family of that name, which a Pushgateway replaces by an empty one and shows no more.
 func TestPostOfAFamilyWithoutSeries(t *testing.T) {
 	t.Parallel()
-	address := startReceiver(t, groupsConformanceConfig(nil), consumertest.NewNop())
+	pgtest.OnStores(t, postOfAFamilyWithoutSeries)
+}
+
+func postOfAFamilyWithoutSeries(t *testing.T, datasource string) {
+	address := startReceiver(t, OnDatabase(groupsConformanceConfig(nil), datasource), consumertest.NewNop())
 	const target = "/metrics/job/j"
 	protobuf := [][2]string{{"Content-Type", "application/vnd.google.protobuf; proto=io.prometheus.client.MetricFamily; encoding=delimited"}}
 	for _, step := range []conformanceStep{

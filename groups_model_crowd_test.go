@@ -56,7 +56,6 @@ type crowd struct {
 	*rand.Rand
 
 	strict   bool
-	volatile bool // There is no storage.
 	troubled bool // Something befell it. Records of groups may be left then, to be overwritten.
 	rules    pusherRules
 	models   []*aggregateModel // of aggregateKeys
@@ -90,7 +89,7 @@ type crowdStep struct {
 	play   func(*crowd)
 }
 
-func playCrowd(t *testing.T, c *crowd, steps []crowdStep) {
+func playCrowd(t *testing.T, k keeping, c *crowd, steps []crowdStep) {
 	t.Helper()
 	seed := seedOf(t)
 	synctest.Test(t, func(t *testing.T) {
@@ -100,11 +99,7 @@ func playCrowd(t *testing.T, c *crowd, steps []crowdStep) {
 		for _, key := range aggregateKeys {
 			c.models = append(c.models, &aggregateModel{key: key})
 		}
-		var storage *disk
-		if !c.volatile {
-			storage = newDisk()
-		}
-		c.rig = newRigInBubble(t, storage, func(config *pushgatewayreceiver.Config) {
+		c.rig = newRigInBubble(t, k, func(config *pushgatewayreceiver.Config) {
 			overlay(t, config, fmt.Sprintf(crowdRules, c.rules.ttl, c.rules.maxPushers))
 		})
 		c.sink.ledger = newLedger()
@@ -120,7 +115,7 @@ func playCrowd(t *testing.T, c *crowd, steps []crowdStep) {
 		for _, s := range steps {
 			all += s.weight
 		}
-		for range *modelSteps {
+		for range stepsOn(k) {
 			time.Sleep(time.Millisecond + time.Duration(c.Int64N(int64(20*time.Second))))
 			c.clear()
 			n := c.IntN(all)
@@ -136,18 +131,18 @@ func playCrowd(t *testing.T, c *crowd, steps []crowdStep) {
 		c.rest()
 		c.wipe()
 		c.rest()
-		if !c.volatile {
+		if c.disk != nil {
 			c.checkRecords()
 		}
 	})
 }
 
-// checkRecords holds that nothing is stored of groups and pushers that are no more.
+// checkRecords holds that nothing is stored of groups and pushers that are no more: only the bounds of their numbers, and whose the records are.
 func (c *crowd) checkRecords() {
 	c.Helper()
 	for _, name := range c.disk.names() {
 		if !c.troubled || strings.HasPrefix(name, "pushgateway/p/") {
-			require.Contains(c, []string{"pushgateway/groups", "pushgateway/pushers"}, name, "a record of nothing")
+			require.Contains(c, []string{"pushgateway/groups", "pushgateway/pushers", "pushgateway/owner"}, name, "a record of nothing")
 		}
 	}
 }
@@ -679,36 +674,40 @@ func (c *crowd) checkIncrease() {
 
 func TestPushersModel(t *testing.T) {
 	t.Parallel()
-	playCrowd(t, &crowd{}, []crowdStep{
-		{60, (*crowd).pushOne},
-		{4, (*crowd).burst},
-		{8, (*crowd).delete},
-		{4, (*crowd).beside},
-		{8, (*crowd).pause},
-		{3, (*crowd).longPause},
-		{8, (*crowd).turnWeather},
-		{5, (*crowd).restartProcess},
-		{12, (*crowd).trouble},
-		{3, (*crowd).foldTrouble},
-		{1, (*crowd).wipe},
-		{2, (*crowd).endOne},
-		{4, (*crowd).rest},
+	onStores(t, false, func(t *testing.T, k keeping) {
+		playCrowd(t, k, &crowd{}, []crowdStep{
+			{60, (*crowd).pushOne},
+			{4, (*crowd).burst},
+			{8, (*crowd).delete},
+			{4, (*crowd).beside},
+			{8, (*crowd).pause},
+			{3, (*crowd).longPause},
+			{8, (*crowd).turnWeather},
+			{5, (*crowd).restartProcess},
+			{12, (*crowd).trouble},
+			{3, (*crowd).foldTrouble},
+			{1, (*crowd).wipe},
+			{2, (*crowd).endOne},
+			{4, (*crowd).rest},
+		})
 	})
 }
 
 func TestPushersModelInMemory(t *testing.T) {
 	t.Parallel()
-	playCrowd(t, &crowd{volatile: true, rules: pusherRules{ttl: 40 * time.Minute}}, []crowdStep{
-		{60, (*crowd).pushOne},
-		{4, (*crowd).burst},
-		{8, (*crowd).delete},
-		{4, (*crowd).beside},
-		{8, (*crowd).pause},
-		{3, (*crowd).longPause},
-		{8, (*crowd).turnWeather},
-		{1, (*crowd).wipe},
-		{2, (*crowd).endOne},
-		{4, (*crowd).rest},
+	onStores(t, true, func(t *testing.T, k keeping) {
+		playCrowd(t, k, &crowd{rules: pusherRules{ttl: 40 * time.Minute}}, []crowdStep{
+			{60, (*crowd).pushOne},
+			{4, (*crowd).burst},
+			{8, (*crowd).delete},
+			{4, (*crowd).beside},
+			{8, (*crowd).pause},
+			{3, (*crowd).longPause},
+			{8, (*crowd).turnWeather},
+			{1, (*crowd).wipe},
+			{2, (*crowd).endOne},
+			{4, (*crowd).rest},
+		})
 	})
 }
 
@@ -727,18 +726,18 @@ func TestPushersModelOfIncrease(t *testing.T) {
 	}
 	t.Run("restarts", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, &crowd{strict: true}, append(slices.Clone(steps), crowdStep{3, (*crowd).restartProcess}))
+		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true}, append(slices.Clone(steps), crowdStep{3, (*crowd).restartProcess}))
 	})
 	// After a restart, a series may live as long as if each push of its pushers had brought it.
 	t.Run("ttl", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, &crowd{strict: true, rules: pusherRules{ttl: 40 * time.Minute}}, steps)
+		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true, rules: pusherRules{ttl: 40 * time.Minute}}, steps)
 	})
 }
 
 func TestPushersModelWithLimit(t *testing.T) {
 	t.Parallel()
-	playCrowd(t, &crowd{rules: pusherRules{maxPushers: 6}}, []crowdStep{
+	playCrowd(t, keeping{disk: newDisk()}, &crowd{rules: pusherRules{maxPushers: 6}}, []crowdStep{
 		{60, (*crowd).pushOne}, {6, (*crowd).delete}, {20, (*crowd).pause}, {3, (*crowd).longPause}, {3, (*crowd).restartProcess}, {4, (*crowd).rest},
 	})
 }
@@ -748,7 +747,10 @@ func TestPushersModelWithLimit(t *testing.T) {
 func TestPushersConcurrently(t *testing.T) {
 	t.Parallel()
 	inBubble(t, "", aggregateByJobID, func(s *script) {
-		const pushers, deaths = 24, 8
+		pushers, deaths := 24, 8
+		if s.database != nil {
+			pushers, deaths = 6, 3
+		}
 		seed := seedOf(t)
 		counted := make([]int, pushers)
 		var pushing sync.WaitGroup
@@ -756,7 +758,7 @@ func TestPushersConcurrently(t *testing.T) {
 			g := rand.New(rand.NewPCG(seed, uint64(i)))
 			pushing.Go(func() { counted[i] = s.pushWhile(g, i) })
 		}
-		chance := rand.New(rand.NewPCG(seed, pushers))
+		chance := rand.New(rand.NewPCG(seed, uint64(pushers)))
 		for range deaths {
 			time.Sleep(time.Duration(chance.Int64N(int64(4 * time.Second))))
 			s.life.try(trial(chance.IntN(int(trials))), chance.IntN(20))
@@ -777,7 +779,7 @@ func TestPushersConcurrently(t *testing.T) {
 func (s *script) pushWhile(g *rand.Rand, pusher int) (counted int) {
 	path := fmt.Sprintf("/metrics/job/X/job_id/%d", pusher)
 	value := 0
-	for range max(10, *modelSteps/2) {
+	for range max(10, stepsOn(s.keeping)/2) {
 		time.Sleep(time.Duration(g.IntN(int(time.Second))))
 		switch g.IntN(8) {
 		case 0: // The process ends and says so.

@@ -9,9 +9,12 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"testing"
 
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pgtest"
 )
 
 // disk is what a storage extension keeps. It survives the processes that use it.
@@ -29,9 +32,30 @@ func (d *disk) names() []string {
 	return slices.Sorted(maps.Keys(d.records))
 }
 
+// keeping is what keeps groups longer than a process does: a disk, a database, or nothing.
+type keeping struct {
+	disk     *disk
+	database *pgtest.Proxy
+}
+
+// onStores runs a test with groups in memory, which a disk keeps unless they are volatile, and with groups in a database.
+func onStores(t *testing.T, volatile bool, run func(*testing.T, keeping)) {
+	t.Helper()
+	pgtest.OnStores(t, func(t *testing.T, datasource string) {
+		switch {
+		case datasource != "":
+			run(t, keeping{database: pgtest.NewProxy(t, datasource)})
+		case volatile:
+			run(t, keeping{})
+		default:
+			run(t, keeping{disk: newDisk()})
+		}
+	})
+}
+
 // life is that of one process. Nothing that a dead one does has an effect.
 type life struct {
-	disk *disk
+	keeping
 
 	mu     sync.Mutex
 	dead   bool
@@ -64,8 +88,56 @@ func (l *life) try(t trial, after int) {
 // end ends the life.
 func (l *life) end() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
 	l.dead = true
+	l.mu.Unlock()
+	if l.database != nil {
+		l.database.Cut()
+	}
+}
+
+// over tells whether it has ended.
+func (l *life) over() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.dead
+}
+
+// rules let what befalls writes befall the commits of the process, and admit it as long as it lives.
+func (l *life) rules() pgtest.Rules {
+	return pgtest.Rules{
+		Admit: func() bool { return !l.over() },
+		Commit: func() pgtest.Fate {
+			l.mu.Lock()
+			befalls := l.befall()
+			l.mu.Unlock()
+			switch befalls {
+			case crash:
+				l.end()
+				return pgtest.Lost
+			case refuse:
+				return pgtest.Lost
+			case deceive:
+				return pgtest.Unanswered
+			default:
+				return pgtest.Passed
+			}
+		},
+	}
+}
+
+// befall counts a write and tells what befalls it. The lock is held.
+func (l *life) befall() (befalls trial) {
+	if l.trial != none {
+		if l.writes == 0 {
+			befalls, l.trial = l.trial, none
+		}
+		l.writes--
+	}
+	l.dead = l.dead || befalls == crash
+	if l.dead {
+		return crash
+	}
+	return befalls
 }
 
 // Start, Shutdown and GetClient make a storage extension of it.
@@ -114,13 +186,9 @@ func (c storageClient) Batch(ctx context.Context, ops ...*storage.Operation) err
 // do does an operation as far as the trial lets it.
 func (l *life) do(op *storage.Operation) error {
 	befalls := none
-	if op.Type != storage.Get && l.trial != none {
-		if l.writes == 0 {
-			befalls, l.trial = l.trial, none
-		}
-		l.writes--
+	if op.Type != storage.Get {
+		befalls = l.befall()
 	}
-	l.dead = l.dead || befalls == crash
 	switch {
 	case l.dead:
 		return errDead

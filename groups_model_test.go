@@ -27,6 +27,14 @@ var (
 	modelSteps = flag.Int("model.steps", 100, "how many steps each random sequence has")
 )
 
+// stepsOn is how many steps a sequence has. On a database, where each takes longer, it has less of them.
+func stepsOn(k keeping) int {
+	if k.database != nil {
+		return *modelSteps / 5
+	}
+	return *modelSteps
+}
+
 func seedOf(t *testing.T) uint64 {
 	seed := *modelSeed
 	if seed == 0 {
@@ -58,11 +66,11 @@ type step struct {
 	play   func(*player)
 }
 
-func play(t *testing.T, disk *disk, count int, steps []step, prepare func(*player, *pushgatewayreceiver.Config)) {
+func play(t *testing.T, k keeping, count int, steps []step, prepare func(*player, *pushgatewayreceiver.Config)) {
 	t.Helper()
 	seed := seedOf(t)
 	p := &player{generator: generator{Rand: rand.New(rand.NewPCG(seed, 0))}, model: newModel(), badOneIn: 8}
-	p.rig = newRig(t, disk, func(c *pushgatewayreceiver.Config) { prepare(p, c) })
+	p.rig = newRig(t, k, func(c *pushgatewayreceiver.Config) { prepare(p, c) })
 	t.Cleanup(func() {
 		if t.Failed() {
 			t.Log("the last steps were\n" + strings.Join(p.log[max(0, len(p.log)-12):], "\n"))
@@ -88,8 +96,8 @@ func play(t *testing.T, disk *disk, count int, steps []step, prepare func(*playe
 	p.rest()
 	p.wipe()
 	p.rest()
-	if disk != nil && !p.troubled {
-		require.Subset(t, []string{"pushgateway/groups"}, disk.names(), "records of no group")
+	if p.disk != nil && !p.troubled {
+		require.Subset(t, []string{"pushgateway/groups", "pushgateway/owner"}, p.disk.names(), "records of no group")
 	}
 }
 
@@ -327,49 +335,57 @@ func (p *player) ended(key groupKey) bool {
 
 func TestGroupsModelInMemory(t *testing.T) {
 	t.Parallel()
-	play(t, nil, *modelSteps, []step{
-		{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {4, (*player).rest},
-	}, func(*player, *pushgatewayreceiver.Config) {})
+	onStores(t, true, func(t *testing.T, k keeping) {
+		play(t, k, stepsOn(k), []step{
+			{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {4, (*player).rest},
+		}, func(*player, *pushgatewayreceiver.Config) {})
+	})
 }
 
 func TestGroupsModelWithStorage(t *testing.T) {
 	t.Parallel()
-	play(t, newDisk(), *modelSteps, []step{
-		{60, (*player).push},
-		{12, (*player).delete},
-		{1, (*player).wipe},
-		{8, (*player).turnWeather},
-		{4, (*player).rest},
-		{6, (*player).restartProcess},
-		{12, (*player).trouble},
-	}, func(*player, *pushgatewayreceiver.Config) {})
+	onStores(t, false, func(t *testing.T, k keeping) {
+		play(t, k, stepsOn(k), []step{
+			{60, (*player).push},
+			{12, (*player).delete},
+			{1, (*player).wipe},
+			{8, (*player).turnWeather},
+			{4, (*player).rest},
+			{6, (*player).restartProcess},
+			{12, (*player).trouble},
+		}, func(*player, *pushgatewayreceiver.Config) {})
+	})
 }
 
 func TestGroupsModelWithLimits(t *testing.T) {
 	t.Parallel()
-	play(t, nil, *modelSteps, []step{
-		{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {4, (*player).rest},
-	}, func(p *player, c *pushgatewayreceiver.Config) {
-		p.model.maxGroups, p.model.maxSeries = 5, 60
-		c.Groups.Get().MaxGroups, c.Groups.Get().MaxSeries = 5, 60
+	onStores(t, true, func(t *testing.T, k keeping) {
+		play(t, k, stepsOn(k), []step{
+			{60, (*player).push}, {12, (*player).delete}, {1, (*player).wipe}, {8, (*player).turnWeather}, {4, (*player).rest},
+		}, func(p *player, c *pushgatewayreceiver.Config) {
+			p.model.maxGroups, p.model.maxSeries = 5, 60
+			c.Groups.Get().MaxGroups, c.Groups.Get().MaxSeries = 5, 60
+		})
 	})
 }
 
 func TestGroupsModelExpiry(t *testing.T) {
 	t.Parallel()
 	pause := func(*player) { time.Sleep(rand.N(time.Second)) }
-	play(t, newDisk(), *modelSteps/2, []step{
-		{60, (*player).push}, {6, (*player).delete}, {6, (*player).turnWeather}, {5, pause}, {2, (*player).rest}, {2, (*player).restartProcess},
-	}, func(p *player, c *pushgatewayreceiver.Config) {
-		p.ttl, p.badOneIn = 3*time.Second, 3
-		c.Groups.Get().TTL = p.ttl
+	onStores(t, false, func(t *testing.T, k keeping) {
+		play(t, k, stepsOn(k)/2, []step{
+			{60, (*player).push}, {6, (*player).delete}, {6, (*player).turnWeather}, {5, pause}, {2, (*player).rest}, {2, (*player).restartProcess},
+		}, func(p *player, c *pushgatewayreceiver.Config) {
+			p.ttl, p.badOneIn = 3*time.Second, 3
+			c.Groups.Get().TTL = p.ttl
+		})
 	})
 }
 
 // TestWipeStaysWithTheClock forgets many groups at once: what is handed on of each must not drive the time of the next one.
 func TestWipeStaysWithTheClock(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, nil, func(*pushgatewayreceiver.Config) {})
+	r := newRig(t, keeping{}, func(*pushgatewayreceiver.Config) {})
 	var clients sync.WaitGroup
 	for n := range 4 {
 		clients.Go(func() {
@@ -388,7 +404,7 @@ func TestWipeStaysWithTheClock(t *testing.T) {
 // receiver is replaced: what the next one hands on must come later.
 func TestTimesIncreaseAcrossReloads(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, newDisk(), func(*pushgatewayreceiver.Config) {})
+	r := newRig(t, keeping{disk: newDisk()}, func(*pushgatewayreceiver.Config) {})
 	r.sink.turn(ambiguous)
 	for i := range 100 {
 		status, answer := r.send(http.MethodPut, "/metrics/job/j", string(text), fmt.Appendf(nil, "m%d 1\n", i%2))
@@ -408,7 +424,7 @@ func TestGroupsModelConcurrently(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			seed := seedOf(t)
-			r := newRig(t, newDisk(), func(c *pushgatewayreceiver.Config) { c.Groups.Get().TTL = ttl })
+			r := newRig(t, keeping{disk: newDisk()}, func(c *pushgatewayreceiver.Config) { c.Groups.Get().TTL = ttl })
 			r.sink.maxDelay = 2 * time.Millisecond
 			for round := range uint64(2) {
 				r.sink.failures.Store(int32(10 * round)) // In the second round, one in ten calls fails.

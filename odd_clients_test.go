@@ -135,9 +135,11 @@ func TestPushesOfOddClients(t *testing.T) {
 		})
 		t.Run(p.name+", to a group", func(t *testing.T) {
 			t.Parallel()
-			address := startReceiver(t, with(withGroups(func(*GroupsConfig) {})), consumertest.NewNop())
-			p.assertAnswer(t, address)
-			assert.Equal(t, parseExposed(p.series), parseExposed(scrape(t, address, "//pushgateway/")))
+			onStores(t, withGroups(unchangedGroups), func(t *testing.T, change func(*Config)) {
+				address := startReceiver(t, with(change), consumertest.NewNop())
+				p.assertAnswer(t, address)
+				assert.Equal(t, parseExposed(p.series), parseExposed(scrape(t, address, "//pushgateway/")))
+			})
 		})
 	}
 }
@@ -145,7 +147,11 @@ func TestPushesOfOddClients(t *testing.T) {
 // A request that needs no body is served whatever coding it names, and behind slashes that end a base URL.
 func TestDeleteOfOddClients(t *testing.T) {
 	t.Parallel()
-	address := startReceiver(t, with(withGroups(func(*GroupsConfig) {})), consumertest.NewNop())
+	onStores(t, withGroups(unchangedGroups), deleteOfOddClients)
+}
+
+func deleteOfOddClients(t *testing.T, change func(*Config)) {
+	address := startReceiver(t, with(change), consumertest.NewNop())
 	for _, coding := range []string{"gzip", "br", "snappy", "gzip, zstd", "utf-8"} {
 		for _, step := range []struct {
 			method string

@@ -59,8 +59,14 @@ func (r *pushgatewayReceiver) pageGroups() *page.GroupOptions {
 		RepublishInterval: config.RepublishInterval, TTL: config.TTL,
 		Gather: gather.Options{PushTimes: r.config.PushTimeMetrics, ScopeName: metadata.ScopeName, Natives: true},
 	}
-	if config.Storage != nil {
+	switch {
+	case config.Postgres.HasValue():
+		options.Storage, options.Shared = "PostgreSQL", true
+	case config.Storage != nil:
 		options.Storage = config.Storage.String()
+	}
+	if config.Postgres.HasValue() {
+		options.Storage = "PostgreSQL"
 	}
 	return options
 }
@@ -124,16 +130,22 @@ func settingValues(c *Config) []settingValue {
 		settingValue{"page::actions", settings.Actions}, settingValue{"page::jobs", settings.Jobs})
 }
 
-// groupValues lists the settings of groups.
+// groupValues lists the settings of groups. The datasource is a secret.
 func groupValues(g *GroupsConfig) []settingValue {
 	storage := "none"
 	if g.Storage != nil {
 		storage = g.Storage.String()
 	}
+	database := g.Postgres // A copy, with the defaults if it is absent.
+	postgres := database.GetOrInsertDefault()
 	return []settingValue{
 		{"groups::republish_interval", g.RepublishInterval},
 		{"groups::ttl", g.TTL},
 		{"groups::storage", storage},
+		{"groups::postgres", onOff(g.Postgres.HasValue())},
+		{"groups::postgres::max_connections", postgres.MaxConnections},
+		{"groups::postgres::connect_timeout", postgres.ConnectTimeout},
+		{"groups::postgres::statement_timeout", postgres.StatementTimeout},
 		{"groups::max_groups", g.MaxGroups},
 		{"groups::max_series", g.MaxSeries},
 		{"groups::max_bytes", g.MaxBytes},

@@ -116,7 +116,10 @@ func TestWhatThePageServes(t *testing.T) {
 func TestSettingsHaveNoSecrets(t *testing.T) {
 	t.Parallel()
 	id := component.MustNewIDWithName("file_storage", "groups")
-	config := with(both(withGroups(func(g *GroupsConfig) { g.Storage = &id }), withPage(unchanged)))
+	config := with(both(withGroups(func(g *GroupsConfig) {
+		g.Storage = &id
+		g.Postgres = configoptional.Some(PostgresConfig{Datasource: "postgres://secret:secret@secret/secret", MaxConnections: 3})
+	}), withPage(unchanged)))
 	server := &config.ServerConfig
 	server.NetAddr.Endpoint = "0.0.0.0:1"
 	server.Auth = configoptional.Some(confighttp.AuthConfig{Config: configauth.Config{AuthenticatorID: component.MustNewIDWithName("basicauth", "secret")}})
@@ -134,6 +137,9 @@ func TestSettingsHaveNoSecrets(t *testing.T) {
 	assert.Equal(t, page.Setting{Key: "auth", Value: "on"}, shown["auth"])
 	assert.Equal(t, page.Setting{Key: "path_prefixes", Value: `"", "/pushgateway"`, Default: true}, shown["path_prefixes"])
 	assert.Equal(t, page.Setting{Key: "groups::storage", Value: "file_storage/groups"}, shown["groups::storage"])
+	assert.Equal(t, page.Setting{Key: "groups::postgres", Value: "on"}, shown["groups::postgres"])
+	assert.Equal(t, page.Setting{Key: "groups::postgres::max_connections", Value: "3"}, shown["groups::postgres::max_connections"])
+	assert.NotContains(t, shown, "groups::postgres::datasource")
 	assert.Equal(t, page.Setting{Key: "page::jobs", Value: "8192", Default: true}, shown["page::jobs"])
 	for _, key := range configcheck.Keys(reflect.TypeFor[PageConfig]()) {
 		assert.Contains(t, shown, "page::"+key)
@@ -202,88 +208,77 @@ func (s *stream) named(t *testing.T, name string) map[string]any {
 // TestPushesAreShown follows an accepted and a refused push to all views, in both modes.
 func TestPushesAreShown(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*Config){
-		"proxy":  withPage(unchanged),
-		"groups": both(withPage(unchanged), withGroups(unchangedGroups)),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			address := startReceiver(t, with(change), consumertest.NewNop())
-			base := "http://" + address + "/pushgateway/"
-			events := openStream(t, t.Context(), base+"ui/api/events")
+	modesOf(t, withPage(unchanged), func(t *testing.T, change func(*Config), _ bool) {
+		address := startReceiver(t, with(change), consumertest.NewNop())
+		base := "http://" + address + "/pushgateway/"
+		events := openStream(t, t.Context(), base+"ui/api/events")
 
-			code, _, _ := send(t, http.MethodPut, base+"metrics/job/nightly/instance/db-3", "a 1\nb 2\n")
-			require.Equal(t, http.StatusOK, code)
-			shown := events.named(t, "push")
-			assert.Equal(t, []any{[]any{"job", "nightly"}, []any{"instance", "db-3"}}, shown["key"])
-			assert.Equal(t, "PUT", shown["method"])
-			assert.Equal(t, "text", shown["format"])
-			assert.InDelta(t, 8, shown["size"], 0)
-			assert.InDelta(t, 2, shown["series"], 0)
-			assert.InDelta(t, 200, shown["status"], 0)
-			assert.Equal(t, "accepted", shown["outcome"])
-			assert.Equal(t, "metrics/job/nightly/instance/db-3", shown["path"])
+		code, _, _ := send(t, http.MethodPut, base+"metrics/job/nightly/instance/db-3", "a 1\nb 2\n")
+		require.Equal(t, http.StatusOK, code)
+		shown := events.named(t, "push")
+		assert.Equal(t, []any{[]any{"job", "nightly"}, []any{"instance", "db-3"}}, shown["key"])
+		assert.Equal(t, "PUT", shown["method"])
+		assert.Equal(t, "text", shown["format"])
+		assert.InDelta(t, 8, shown["size"], 0)
+		assert.InDelta(t, 2, shown["series"], 0)
+		assert.InDelta(t, 200, shown["status"], 0)
+		assert.Equal(t, "accepted", shown["outcome"])
+		assert.Equal(t, "metrics/job/nightly/instance/db-3", shown["path"])
 
-			code, _, answer := send(t, http.MethodPost, base+"metrics/job/billing", "a 1\na x\n")
-			require.Equal(t, http.StatusBadRequest, code)
-			shown = events.named(t, "push")
-			assert.Equal(t, "parse", shown["outcome"])
-			assert.InDelta(t, 400, shown["status"], 0)
-			assert.Equal(t, strings.TrimSuffix(answer, "\n"), shown["text"])
-			refusals := readAPI[struct {
-				Rows []struct {
-					Key          [][2]string
-					Text, Reason string
-					Count        int
-				}
-				Total int
-			}](t, base+"ui/api/refusals")
-			require.Len(t, refusals.Rows, 1)
-			assert.Equal(t, strings.TrimSuffix(answer, "\n"), refusals.Rows[0].Text)
-			assert.Equal(t, "parse", refusals.Rows[0].Reason)
-			assert.Equal(t, 1, refusals.Total)
+		code, _, answer := send(t, http.MethodPost, base+"metrics/job/billing", "a 1\na x\n")
+		require.Equal(t, http.StatusBadRequest, code)
+		shown = events.named(t, "push")
+		assert.Equal(t, "parse", shown["outcome"])
+		assert.InDelta(t, 400, shown["status"], 0)
+		assert.Equal(t, strings.TrimSuffix(answer, "\n"), shown["text"])
+		refusals := readAPI[struct {
+			Rows []struct {
+				Key          [][2]string
+				Text, Reason string
+				Count        int
+			}
+			Total int
+		}](t, base+"ui/api/refusals")
+		require.Len(t, refusals.Rows, 1)
+		assert.Equal(t, strings.TrimSuffix(answer, "\n"), refusals.Rows[0].Text)
+		assert.Equal(t, "parse", refusals.Rows[0].Reason)
+		assert.Equal(t, 1, refusals.Total)
 
-			jobs := readAPI[struct {
-				Rows []struct {
-					Job, Outcome string
-					Pushes       int
-				}
-			}](t, base+"ui/api/jobs?q=NIGHT")
-			require.Len(t, jobs.Rows, 1)
-			assert.Equal(t, "nightly", jobs.Rows[0].Job)
-			assert.Equal(t, 1, jobs.Rows[0].Pushes)
-			assert.Equal(t, "accepted", jobs.Rows[0].Outcome)
+		jobs := readAPI[struct {
+			Rows []struct {
+				Job, Outcome string
+				Pushes       int
+			}
+		}](t, base+"ui/api/jobs?q=NIGHT")
+		require.Len(t, jobs.Rows, 1)
+		assert.Equal(t, "nightly", jobs.Rows[0].Job)
+		assert.Equal(t, 1, jobs.Rows[0].Pushes)
+		assert.Equal(t, "accepted", jobs.Rows[0].Outcome)
 
-			totals := readAPI[struct{ Totals map[string]int }](t, base+"ui/api/overview").Totals
-			assert.Equal(t, 1, totals["accepted"])
-			assert.Equal(t, 1, totals["refused"])
-			assert.Equal(t, 2, totals["series"])
-		})
-	}
+		totals := readAPI[struct{ Totals map[string]int }](t, base+"ui/api/overview").Totals
+		assert.Equal(t, 1, totals["accepted"])
+		assert.Equal(t, 1, totals["refused"])
+		assert.Equal(t, 2, totals["series"])
+	})
 }
 
 // TestPeek shows the values of one job's pushes, and those of no other.
 func TestPeek(t *testing.T) {
 	t.Parallel()
-	for name, change := range map[string]func(*Config){
-		"proxy":  func(*Config) {},
-		"groups": withGroups(unchangedGroups),
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			config := with(both(change, withPage(func(p *PageConfig) { p.Peek = true }), func(c *Config) { c.PushTimeMetrics = false }))
-			base := "http://" + startReceiver(t, config, consumertest.NewNop()) + "/"
-			events := openStream(t, t.Context(), base+"ui/api/events?peek=a")
-			send(t, http.MethodPut, base+"metrics/job/a", "x{l=\"v\"} NaN\n")
-			assert.Equal(t, []any{map[string]any{"name": "x", "labels": []any{[]any{"job", "a"}, []any{"l", "v"}}, "value": "NaN"}}, events.named(t, "push")["values"])
-			send(t, http.MethodPut, base+"metrics/job/b", "y 1\n")
-			assert.Nil(t, events.named(t, "push")["values"])
-			send(t, http.MethodPut, base+"metrics/job/a", manySeries(60))
-			shown := events.named(t, "push")
-			assert.Len(t, shown["values"], 50)
-			assert.InDelta(t, 10, shown["moreValues"], 0)
-		})
-	}
+	peek := both(withPage(func(p *PageConfig) { p.Peek = true }), func(c *Config) { c.PushTimeMetrics = false })
+	modesOf(t, peek, func(t *testing.T, change func(*Config), _ bool) {
+		config := with(change)
+		base := "http://" + startReceiver(t, config, consumertest.NewNop()) + "/"
+		events := openStream(t, t.Context(), base+"ui/api/events?peek=a")
+		send(t, http.MethodPut, base+"metrics/job/a", "x{l=\"v\"} NaN\n")
+		assert.Equal(t, []any{map[string]any{"name": "x", "labels": []any{[]any{"job", "a"}, []any{"l", "v"}}, "value": "NaN"}}, events.named(t, "push")["values"])
+		send(t, http.MethodPut, base+"metrics/job/b", "y 1\n")
+		assert.Nil(t, events.named(t, "push")["values"])
+		send(t, http.MethodPut, base+"metrics/job/a", manySeries(60))
+		shown := events.named(t, "push")
+		assert.Len(t, shown["values"], 50)
+		assert.InDelta(t, 10, shown["moreValues"], 0)
+	})
 	base := "http://" + startReceiver(t, with(withPage(unchanged)), consumertest.NewNop()) + "/"
 	code, _, body := send(t, http.MethodGet, base+"ui/api/events?peek=a", "")
 	assert.Equal(t, http.StatusBadRequest, code)
@@ -301,7 +296,11 @@ func manySeries(n int) string {
 // TestGroupsAreShown searches groups and reads one, with values that JSON numbers cannot hold.
 func TestGroupsAreShown(t *testing.T) {
 	t.Parallel()
-	base := "http://" + startReceiver(t, with(withGroups(func(g *GroupsConfig) { g.TTL = time.Hour })), consumertest.NewNop()) + "/"
+	onStores(t, withGroups(func(g *GroupsConfig) { g.TTL = time.Hour }), groupsAreShown)
+}
+
+func groupsAreShown(t *testing.T, change func(*Config)) {
+	base := "http://" + startReceiver(t, with(change), consumertest.NewNop()) + "/"
 	const odd = "metrics/job@base64/YSBiL8Ok/empty@base64/=/z/%25"
 	body := "# HELP g help\n# TYPE g gauge\ng{x=\"1\"} NaN\ng{x=\"2\"} +Inf\ng{x=\"3\"} 1e300\n" +
 		"# TYPE h histogram\nh_bucket{le=\"1\"} 2\nh_bucket{le=\"+Inf\"} 3\nh_sum 4\nh_count 3\n"
@@ -367,7 +366,11 @@ func TestGroupsAreShown(t *testing.T) {
 // TestGroupIsPaged reads a group with more series than an answer has.
 func TestGroupIsPaged(t *testing.T) {
 	t.Parallel()
-	base := "http://" + startReceiver(t, with(both(withGroups(unchangedGroups), func(c *Config) { c.PushTimeMetrics = false })), consumertest.NewNop()) + "/"
+	onStores(t, both(withGroups(unchangedGroups), func(c *Config) { c.PushTimeMetrics = false }), groupIsPaged)
+}
+
+func groupIsPaged(t *testing.T, change func(*Config)) {
+	base := "http://" + startReceiver(t, with(change), consumertest.NewNop()) + "/"
 	code, _, answer := send(t, http.MethodPut, base+"metrics/job/j", "a 1\n"+manySeries(450))
 	require.Equal(t, http.StatusOK, code, answer)
 	seen := map[string]bool{}
@@ -405,7 +408,11 @@ func startOn(t *testing.T, host component.Host, config *Config) (r *pushgatewayR
 	t.Cleanup(func() { assert.NoError(t, r.Shutdown(context.Background())) }) //nolint:usetesting // The test's own context has ended by then.
 	started := logs.FilterMessage("Starting HTTP server").TakeAll()
 	require.Len(t, started, 1)
-	return r, started[0].ContextMap()["endpoint"].(string)
+	address = started[0].ContextMap()["endpoint"].(string)
+	if config.Groups.HasValue() && config.Groups.Get().Postgres.HasValue() {
+		awaitReady(t, address+config.PathPrefixes[0])
+	}
+	return r, address
 }
 
 // hostWith has extensions.

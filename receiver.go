@@ -26,8 +26,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/page"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/postgres"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
@@ -42,6 +44,7 @@ type pushgatewayReceiver struct {
 	feed   *page.Feed // nil without a page
 
 	listen  func(context.Context) (net.Listener, error) // ToListener of the settings, unless a test has another one
+	clock   func() time.Time                            // nil for the database's own, unless a test has another one
 	server  *http.Server                                // nil before Start and after Shutdown
 	serving sync.WaitGroup
 }
@@ -98,7 +101,7 @@ func groupOptions(config *Config) (*ingest.GroupOptions, error) {
 	}
 	groups := config.Groups.Get()
 	rules, err := groups.rules()
-	return &ingest.GroupOptions{
+	options := &ingest.GroupOptions{
 		RepublishInterval: groups.RepublishInterval,
 		Store: store.Options{
 			MaxGroups: groups.MaxGroups,
@@ -109,7 +112,12 @@ func groupOptions(config *Config) (*ingest.GroupOptions, error) {
 			Rules:      rules,
 			MaxPushers: groups.MaxPushers,
 		},
-	}, err
+	}
+	if groups.Postgres.HasValue() {
+		options.Store.SeriesKey = new(series.Key)
+		options.Database = true
+	}
+	return options, err
 }
 
 // Start listens, serves, and starts restoring groups. If it fails, it leaves nothing open.
@@ -153,11 +161,27 @@ func (r *pushgatewayReceiver) pushURL(address net.Addr) string {
 // startGroups opens the storage and starts restoring groups.
 func (r *pushgatewayReceiver) startGroups(ctx context.Context, host component.Host) error {
 	config := r.config.Groups.Get()
+	if config.Postgres.HasValue() {
+		return r.ingest.Start(r.openDatabase)
+	}
 	client, err := r.storageClient(ctx, host, config.Storage)
 	if err != nil {
 		return err
 	}
-	return r.ingest.Start(func(o store.Options) store.Store { return memory.New(o, client) })
+	return r.ingest.Start(func(o store.Options) (store.Store, error) { return memory.New(o, client), nil })
+}
+
+// openDatabase does not wait for the database: until it is reached, the receiver is not ready.
+func (r *pushgatewayReceiver) openDatabase(o store.Options) (store.Store, error) {
+	config := r.config.Groups.Get().Postgres.Get()
+	return postgres.New(o, postgres.Settings{
+		Datasource:       string(config.Datasource),
+		MaxConnections:   config.MaxConnections,
+		ConnectTimeout:   config.ConnectTimeout,
+		StatementTimeout: config.StatementTimeout,
+		Observer:         r.ingest.Database(),
+		Clock:            r.clock,
+	})
 }
 
 // storageClient returns nil if no storage is configured.

@@ -60,7 +60,20 @@ func startReceiverWith(t *testing.T, set receiver.Settings, config *Config, next
 	t.Cleanup(func() { assert.NoError(t, r.Shutdown(context.Background())) }) //nolint:usetesting // The test's own context has ended by then.
 	started := logs.FilterMessage("Starting HTTP server").TakeAll()
 	require.Len(t, started, 1)
-	return started[0].ContextMap()["endpoint"].(string), logs
+	address = started[0].ContextMap()["endpoint"].(string)
+	if config.Groups.HasValue() && config.Groups.Get().Postgres.HasValue() {
+		awaitReady(t, address+config.PathPrefixes[0])
+	}
+	return address, logs
+}
+
+// awaitReady waits until groups are restored.
+func awaitReady(t *testing.T, base string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		code, _, _ := send(t, http.MethodGet, "http://"+base+"/-/ready", "")
+		return code == http.StatusOK
+	}, 5*time.Minute, 5*time.Millisecond)
 }
 
 // client opens a connection for each request: receivers that follow each other on one port must not meet an old one.
@@ -227,7 +240,7 @@ func TestStartInTheLog(t *testing.T) {
 		"other prefix": {with(func(c *Config) { c.PathPrefixes = []string{"/team-long", "/team"} }), "proxy", "/team/metrics/job/<job>{/<label>/<value>}", nil},
 		"groups": {
 			with(withGroups(func(*GroupsConfig) {})), "groups", "/metrics/job/<job>{/<label>/<value>}",
-			[]string{"Groups are kept in memory only and will be lost on restart or reload. Set groups::storage to persist them."},
+			[]string{"Groups are kept in memory only and will be lost on restart or reload. Set groups::storage or groups::postgres to persist them."},
 		},
 		"aggregates": {
 			with(withGroups(func(g *GroupsConfig) {
@@ -235,7 +248,7 @@ func TestStartInTheLog(t *testing.T) {
 			})),
 			"groups", "/metrics/job/<job>{/<label>/<value>}",
 			[]string{"Groups are kept in memory only and will be lost on restart or reload. The totals of groups::aggregate then begin anew, and pushers " +
-				"that continue to push are counted again. Set groups::storage to persist them."},
+				"that continue to push are counted again. Set groups::storage or groups::postgres to persist them."},
 		},
 		"contradiction": {
 			with(func(c *Config) { c.ServerConfig.WriteTimeout = time.Second }), "proxy", "/metrics/job/<job>{/<label>/<value>}",

@@ -28,13 +28,16 @@ type apiFamily struct {
 type apiMetric map[string]any
 
 // WriteMetrics writes a Pushgateway's response to GET /api/v1/metrics. Only one group is in memory at a time. Gauge
-// histograms are written as histograms; a Pushgateway writes the value 0. The error is the writer's.
-func WriteMetrics(w io.Writer, groups iter.Seq[Group], o Options) error {
+// histograms are written as histograms; a Pushgateway writes the value 0. The error is the writer's or that of the groups.
+func WriteMetrics(w io.Writer, groups iter.Seq2[Group, error], o Options) error {
 	separator := ""
 	if _, err := io.WriteString(w, `{"status":"success","data":[`); err != nil {
 		return err
 	}
-	for g := range groups {
+	for g, err := range groups {
+		if err != nil {
+			return err
+		}
 		group, err := json.Marshal(g.api(o))
 		if err != nil {
 			return err
@@ -65,7 +68,7 @@ func (g *Group) api(o Options) map[string]any {
 		labels[l.Name] = l.Value
 	}
 	group := map[string]any{"labels": labels, "last_push_successful": !g.PushFailureTime.After(g.PushTime)}
-	for f := range g.families(o) {
+	for f := range g.families(o, o.PushTimes) {
 		api := f.api()
 		if earlier, twice := group[f.GetName()].(apiFamily); twice {
 			api = earlier.joined(api)

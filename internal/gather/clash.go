@@ -58,17 +58,20 @@ func (m merger) conflicting() (names []string) {
 	return names
 }
 
+// suffixes are those of the series of histograms. Summaries have the first two.
+var suffixes = []string{"_sum", "_count", "_bucket"}
+
 // collides follows checkSuffixCollisions of client_golang's registry.
 func (m merger) collides(f *merged) bool {
-	suffixes := []string{"_sum", "_count", "_bucket"}
+	taken := suffixes
 	switch f.GetType() {
 	case dto.MetricType_HISTOGRAM, dto.MetricType_GAUGE_HISTOGRAM:
 	case dto.MetricType_SUMMARY:
-		suffixes = suffixes[:2]
+		taken = suffixes[:2]
 	default:
 		return false
 	}
-	return slices.ContainsFunc(suffixes, func(suffix string) bool { return m[f.GetName()+suffix] != nil })
+	return slices.ContainsFunc(taken, func(suffix string) bool { return m[f.GetName()+suffix] != nil })
 }
 
 // breakUp replaces a family by untyped families, one for each series name in the text format.

@@ -65,7 +65,7 @@ func TestClashes(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			got := exposed(t, gather.Families(held(t, test.pushes...).groups(), options))
+			got := exposed(t, held(t, test.pushes...).scrape(t, options))
 			if test.want == nil {
 				assert.NotContains(t, strings.Join(got, "\n"), "histogram")
 				return
@@ -85,11 +85,11 @@ func TestNativeBesideClassic(t *testing.T) {
 		"# TYPE h histogram", `h_bucket{instance="",job="g",zone="a",le="1"} 1`, `h_bucket{instance="",job="g",zone="a",le="+Inf"} 2`,
 		`h_sum{instance="",job="g",zone="a"} 3`, `h_count{instance="",job="g",zone="a"} 2`,
 	}
-	assert.Equal(t, classic, exposed(t, gather.Families(held(t, beside...).groups(), options)))
+	assert.Equal(t, classic, exposed(t, held(t, beside...).scrape(t, options)))
 
 	knowing := options
 	knowing.Natives = true
-	families := gather.Families(held(t, beside...).groups(), knowing)
+	families := held(t, beside...).scrape(t, knowing)
 	if assert.Len(t, families, 1) {
 		assert.Len(t, families[0].Metric, 2)
 	}
@@ -101,7 +101,7 @@ func TestNativeBesideClassic(t *testing.T) {
 			"# TYPE h_bucket untyped", `h_bucket{instance="",job="g",le="+Inf",zone="a"} 2`, `h_bucket{instance="",job="g",le="1",zone="a"} 1`,
 			"# TYPE h_count untyped", `h_count{instance="",job="g",zone="a"} 2`,
 			"# TYPE h_sum untyped", `h_sum{instance="",job="g",zone="a"} 3`,
-		}, exposed(t, gather.Families(held(t, brokenUp...).groups(), o)))
+		}, exposed(t, held(t, brokenUp...).scrape(t, o)))
 	}
 }
 
@@ -124,7 +124,7 @@ func TestPartsBesideOthers(t *testing.T) {
 			for _, natives := range []bool{false, true} {
 				o := options
 				o.Natives = natives
-				families := gather.Families(held(t, push{"job/g", protobuf, parts}, other).groups(), o)
+				families := held(t, push{"job/g", protobuf, parts}, other).scrape(t, o)
 				assert.Equal(t, shown, exposed(t, families))
 				assert.NotNil(t, families[0].Metric[0].Histogram.Schema)
 			}
@@ -147,12 +147,12 @@ func TestClashesKeepSeries(t *testing.T) {
 			body = strings.NewReplacer("Xistogram", "histogram").Replace(body)
 			p := push{fmt.Sprintf("job/j%d", i), text, strings.ReplaceAll(body, "X", names[random.IntN(len(names))])}
 			pushes = append(pushes, p)
-			want = append(want, samples(exposed(t, gather.Families(held(t, p).groups(), options)))...)
+			want = append(want, samples(exposed(t, held(t, p).scrape(t, options)))...)
 		}
 		m := held(t, pushes...)
-		got := exposed(t, gather.Families(m.groups(), options))
+		got := exposed(t, m.scrape(t, options))
 		assert.ElementsMatch(t, want, samples(got), "%v", pushes)
-		assert.Equal(t, got, exposed(t, gather.Families(m.groups(), options)))
+		assert.Equal(t, got, exposed(t, m.scrape(t, options)))
 	}
 }
 

@@ -117,7 +117,7 @@ func TestConformance(t *testing.T) {
 			}
 			o := options
 			o.Escape = underscores
-			assert.Equal(t, want, exposed(t, gather.Families(replay(t, &c).groups(), o)))
+			assert.Equal(t, want, exposed(t, replay(t, &c).scrape(t, o)))
 		})
 	}
 	assert.Greater(t, compared, 90)

@@ -232,6 +232,8 @@ const (
 	pushFailureTimeHelp = "Last Unix time when changing this group in the Pushgateway failed."
 )
 
+func isPushTime(name string) bool { return name == pushTimeName || name == pushFailureTimeName }
+
 // pushTime builds the family for one of the group's push times. A time that never was dates from the other time.
 func (b *builder) pushTime(name, help string, at, other time.Time) family {
 	seconds, set := 0.0, other

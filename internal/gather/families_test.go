@@ -16,7 +16,6 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
@@ -92,7 +91,7 @@ func TestFamilies(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, test.want, exposed(t, gather.Families(held(t, test.push).groups(), options)))
+			assert.Equal(t, test.want, exposed(t, held(t, test.push).scrape(t, options)))
 		})
 	}
 }
@@ -127,7 +126,7 @@ func TestProtobuf(t *testing.T) {
 			t.Parallel()
 			var want dto.MetricFamily
 			require.NoError(t, prototext.Unmarshal([]byte(test.family), &want))
-			got := gather.Families(held(t, push{"job/j", protobuf, test.family}).groups(), options)
+			got := held(t, push{"job/j", protobuf, test.family}).scrape(t, options)
 			require.Len(t, got, 1)
 			got[0].Metric[0].Label = nil
 			assert.True(t, proto.Equal(&want, got[0]), "%v", got[0])
@@ -150,7 +149,7 @@ func TestEndedSeries(t *testing.T) {
 	}
 	m := memory{}
 	m.push(t, groupingkey.Key{Job: "j"}, protobuf, encoded(t, families), false)
-	got := gather.Families(m.groups(), options)
+	got := m.scrape(t, options)
 	require.Len(t, got, 3)
 	h, s := got[1].Metric[0].Histogram, got[2].Metric[0].Summary
 	for _, v := range []float64{
@@ -189,7 +188,7 @@ func TestPushTimes(t *testing.T) {
 			}
 			want := append(help("push_failure_time_seconds", "failed."), "push_failure_time_seconds"+labels+test.fail)
 			want = append(want, append(help("push_time_seconds", "succeeded."), "push_time_seconds"+labels+test.success)...)
-			assert.Equal(t, want, exposed(t, gather.Families(m.groups(), o)))
+			assert.Equal(t, want, exposed(t, m.scrape(t, o)))
 		})
 	}
 }
@@ -222,7 +221,7 @@ func TestEscape(t *testing.T) {
 			t.Parallel()
 			o := options
 			o.Escape = underscores
-			assert.Equal(t, test.want, exposed(t, gather.Families(held(t, test.pushes...).groups(), o)))
+			assert.Equal(t, test.want, exposed(t, held(t, test.pushes...).scrape(t, o)))
 		})
 	}
 }
@@ -249,7 +248,7 @@ func TestSeriesSeenTwice(t *testing.T) {
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			assert.Equal(t, test.want, exposed(t, gather.Families(held(t, test.pushes...).groups(), options)))
+			assert.Equal(t, test.want, exposed(t, held(t, test.pushes...).scrape(t, options)))
 		})
 	}
 }

@@ -1,7 +1,7 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-// Package gather converts stored groups back to a Pushgateway 1.11.3's output: metric families for a scrape ([Families])
+// Package gather converts stored groups back to a Pushgateway 1.11.3's output: metric families for a scrape ([Scrape])
 // and the JSON of its query API ([WriteMetrics]).
 //
 // A scrape always succeeds. Where groups conflict and a Pushgateway would have refused a push, the families are exposed
@@ -15,8 +15,6 @@ package gather
 import (
 	"cmp"
 	"iter"
-	"maps"
-	"slices"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -56,29 +54,6 @@ type Options struct {
 	Escape func(name string) string
 	// Natives says that the reader supports native histograms.
 	Natives bool
-}
-
-// Families merges the families of all groups by name, sorted as in a client_golang registry. Of different HELP texts the
-// first group's wins.
-func Families(groups iter.Seq[Group], o Options) []*dto.MetricFamily {
-	all := merger{}
-	for g := range groups {
-		for f := range g.families(o) {
-			all.add(f.MetricFamily)
-		}
-	}
-	all.resolveConflicts()
-	sorted := make([]*dto.MetricFamily, 0, len(all))
-	for _, name := range slices.Sorted(maps.Keys(all)) {
-		f := all[name].MetricFamily
-		if !o.Natives {
-			f.Metric = withoutHidden(f.Metric)
-		}
-		slices.SortStableFunc(f.Metric, compareMetrics)
-		f.Metric = withoutRepeated(f.Metric)
-		sorted = append(sorted, f)
-	}
-	return sorted
 }
 
 // withoutRepeated removes metrics with the series of an earlier one, because a scrape with duplicate series fails. Groups
@@ -142,10 +117,10 @@ type family struct {
 	pushTime time.Time
 }
 
-// families yields the group's families that have series.
-func (g *Group) families(o Options) iter.Seq[family] {
+// families yields the group's families that have series, and its push times.
+func (g *Group) families(o Options, times bool) iter.Seq[family] {
 	return func(yield func(family) bool) {
-		for f := range g.unbuilt(o) {
+		for f := range g.unbuilt(o, times) {
 			if built := f.build(); len(built.Metric) > 0 && !yield(built) {
 				return
 			}
@@ -159,20 +134,20 @@ type unbuilt struct {
 	build func() family
 }
 
-// unbuilt yields the group's families, those without series included.
-func (g *Group) unbuilt(o Options) iter.Seq[unbuilt] {
+// unbuilt yields the group's families, those without series included, and its push times.
+func (g *Group) unbuilt(o Options, times bool) iter.Seq[unbuilt] {
 	return func(yield func(unbuilt) bool) {
 		b := newBuilder(g.Key, o)
-		times := func(name, help string, at, other time.Time) unbuilt {
+		pushTime := func(name, help string, at, other time.Time) unbuilt {
 			return unbuilt{"gauge", func() family { return b.pushTime(name, help, at, other) }}
 		}
-		if o.PushTimes && (!yield(times(pushTimeName, pushTimeHelp, g.PushTime, g.PushFailureTime)) ||
-			!yield(times(pushFailureTimeName, pushFailureTimeHelp, g.PushFailureTime, g.PushTime))) {
+		if times && (!yield(pushTime(pushTimeName, pushTimeHelp, g.PushTime, g.PushFailureTime)) ||
+			!yield(pushTime(pushFailureTimeName, pushFailureTimeHelp, g.PushFailureTime, g.PushTime))) {
 			return
 		}
 		for i := range g.Families {
 			f := &g.Families[i]
-			if o.PushTimes && (f.Name == pushTimeName || f.Name == pushFailureTimeName) {
+			if o.PushTimes && isPushTime(f.Name) {
 				continue // stored earlier, under other settings
 			}
 			if !yield(unbuilt{f.Type, func() family { return family{b.build(f), f.PushTime} }}) {

@@ -62,7 +62,7 @@ type Series struct {
 func (g *Group) Show(o Options, from Place, limit int) Shown {
 	shown := Shown{Families: []ShownFamily{}} // In JSON an empty list, not null.
 	i := -1
-	for f := range g.unbuilt(o) {
+	for f := range g.unbuilt(o, o.PushTimes) {
 		i++
 		if i < from.Family {
 			continue

@@ -85,7 +85,7 @@ func TestShowAgreesWithAScrape(t *testing.T) {
 		}
 		for _, g := range replay(t, &c) {
 			compared++
-			want := scrapedAll(gather.Families(slices.Values([]gather.Group{g}), o))
+			want := scrapedAll(memory{"": g}.scrape(t, o))
 			for _, limit := range []int{1, 3, 1000} {
 				assert.Equal(t, want, shownAll(&g, o, limit), "%s, %d at a time", c.ID, limit)
 			}

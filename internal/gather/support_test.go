@@ -110,11 +110,49 @@ func kept(p *translate.Push, f translate.Family) func() pmetric.Metrics {
 }
 
 // groups yields all groups, sorted by key.
-func (m memory) groups() iter.Seq[gather.Group] {
-	return func(yield func(gather.Group) bool) {
+func (m memory) groups() iter.Seq2[gather.Group, error] {
+	return func(yield func(gather.Group, error) bool) {
 		for _, key := range slices.Sorted(maps.Keys(m)) {
-			if !yield(m[key]) {
+			if !yield(m[key], nil) {
 				return
+			}
+		}
+	}
+}
+
+// scrape returns the merged families of all groups.
+func (m memory) scrape(t *testing.T, o gather.Options) (families []*dto.MetricFamily) {
+	scrape := gather.NewScrape(o)
+	for f, err := range scrape.Families(m.fragments(scrape.Plan(m.types()))) {
+		require.NoError(t, err)
+		families = append(families, f)
+	}
+	return families
+}
+
+// types returns the types of all families by name.
+func (m memory) types() map[string][]string {
+	types := map[string][]string{}
+	for _, g := range m {
+		for _, f := range g.Families {
+			types[f.Name] = append(types[f.Name], f.Type)
+		}
+	}
+	return types
+}
+
+// fragments replaces the store's answer to a plan.
+func (m memory) fragments(sets [][]string) iter.Seq2[gather.Fragment, error] {
+	return func(yield func(gather.Fragment, error) bool) {
+		for i, names := range sets {
+			for g := range m.groups() {
+				families := slices.DeleteFunc(slices.Clone(g.Families), func(f gather.Family) bool { return !slices.Contains(names, f.Name) })
+				if g.Families = families; len(families) == 0 && !slices.Contains(names, "") {
+					continue
+				}
+				if !yield(gather.Fragment{Group: g, Set: i}, nil) {
+					return
+				}
 			}
 		}
 	}

@@ -27,12 +27,21 @@ func (f Filter) Matches(k Key, buffer []byte) (matches bool, _ []byte) {
 	if len(f.words) == 0 {
 		return true, buffer
 	}
-	buffer = appendPair(buffer[:0], jobLabel, k.Job)
+	buffer = AppendText(buffer[:0], k)
+	return f.in(buffer), buffer
+}
+
+// AppendText appends the text of a key: the filter selects the keys whose text has all its words.
+func AppendText(buffer []byte, k Key) []byte {
+	buffer = appendPair(buffer, jobLabel, k.Job)
 	for _, l := range k.Labels {
 		buffer = appendPair(buffer, l.Name, l.Value)
 	}
-	return f.in(buffer), buffer
+	return buffer
 }
+
+// Words returns the words that the text of a key must have. The caller must not change them.
+func (f Filter) Words() [][]byte { return f.words }
 
 // MatchesText reports whether the text has all words.
 func (f Filter) MatchesText(text string) bool { return len(f.words) == 0 || f.in(lowered(nil, text)) }

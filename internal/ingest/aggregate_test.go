@@ -114,9 +114,9 @@ func newAggregating(t *testing.T, change func(*translate.Options)) *aggregating 
 	var err error
 	a.Ingest, err = New(set, Options{Translate: options, Groups: &GroupOptions{Store: store.Options{Rules: aggregateRules}}}, consumertest.NewNop())
 	require.NoError(t, err)
-	require.NoError(t, a.Start(func(o store.Options) store.Store {
+	require.NoError(t, a.Start(func(o store.Options) (store.Store, error) {
 		a.store = &contributing{Store: memory.New(o, nil)}
-		return a.store
+		return a.store, nil
 	}))
 	t.Cleanup(func() { require.NoError(t, a.Shutdown(context.Background())) }) //nolint:usetesting // The test's own context has ended by then.
 	return a
@@ -274,9 +274,8 @@ func TestContributionOfARequest(t *testing.T) {
 
 	require.NoError(t, a.push(http.MethodPut, "job/j/zone/z", "a 1\n"), "no rule takes it")
 	assert.Len(t, a.store.contributions, 2)
-	groups, err := a.Groups(t.Context())
-	require.NoError(t, err)
-	for g := range groups {
+	for g, err := range a.Groups(t.Context()) {
+		require.NoError(t, err)
 		assert.Equal(t, "/metrics/job/j/zone/z", g.Key.Path(true))
 	}
 }

@@ -22,16 +22,20 @@ import (
 type GroupOptions struct {
 	// RepublishInterval is the time after which a group is exported again. 0 means never.
 	RepublishInterval time.Duration
+	// Database says that the store is in a database. Texts for clients and in the log say so.
+	Database bool
 	// Store are the settings of the store. Ingest sets the callbacks.
 	Store store.Options
 
 	_ struct{}
 }
 
-// expireInterval is the time between two expiries. expireRetry is the time after a failed one.
+// expireInterval is the time between two expiries. In a database, which each replica asks, it is databaseExpireInterval. expireRetry is
+// the time after a failed one.
 const (
-	expireInterval = time.Second
-	expireRetry    = defaultRetryAfter
+	expireInterval         = time.Second
+	databaseExpireInterval = 5 * time.Second
+	expireRetry            = defaultRetryAfter
 )
 
 // groups implements the use cases with groups.
@@ -47,10 +51,14 @@ type groups struct {
 
 // Start opens the store and restores its groups. Then it exports and expires groups until Shutdown. Requests wait until
 // groups are restored. Start is called once, before the first request.
-func (in *Ingest) Start(open func(store.Options) store.Store) error {
-	ctx, cancel := context.WithCancel(context.Background())
+func (in *Ingest) Start(open func(store.Options) (store.Store, error)) error {
 	options := in.storeOptions()
-	g := &groups{in: in, options: options, store: open(options), restored: make(chan struct{}), stop: cancel}
+	opened, err := open(options)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	g := &groups{in: in, options: options, store: opened, restored: make(chan struct{}), stop: cancel}
 	in.groups = g
 	g.running.Go(func() {
 		if err := g.store.Restore(ctx); err != nil {
@@ -98,7 +106,11 @@ func (g *groups) close(ctx context.Context) (err error) {
 
 // expire removes expired groups and lapsed markers until the context ends.
 func (g *groups) expire(ctx context.Context) {
-	timer := time.NewTimer(expireInterval)
+	interval := expireInterval
+	if g.in.options.Groups.Database {
+		interval = databaseExpireInterval
+	}
+	timer := time.NewTimer(interval)
 	defer timer.Stop()
 	for {
 		select {
@@ -112,7 +124,7 @@ func (g *groups) expire(ctx context.Context) {
 			timer.Reset(expireRetry) // The store has reported the error.
 			continue
 		}
-		timer.Reset(expireInterval)
+		timer.Reset(interval)
 	}
 }
 
@@ -195,7 +207,13 @@ func (in *Ingest) remove(ctx context.Context, remove func(store.Store) error) er
 	return nil
 }
 
-var errStarting = errors.New("groups are being restored after a start; nothing was changed; try again in some seconds")
+// errStarting says why groups are not ready.
+func (in *Ingest) errStarting(consequence string) error {
+	if in.options.Groups != nil && in.options.Groups.Database {
+		return errors.New("the database of groups has not answered since the start" + consequence)
+	}
+	return errors.New("groups are being restored after a start" + consequence)
+}
 
 // awaitGroups waits until groups are restored, at most for defaultRetryAfter.
 func (in *Ingest) awaitGroups(ctx context.Context) error {
@@ -211,7 +229,7 @@ func (in *Ingest) awaitGroups(ctx context.Context) error {
 		case <-limited.Done():
 		}
 	}
-	return &Refusal{Reason: ReasonStarting, Err: errStarting, RetryAfter: defaultRetryAfter}
+	return &Refusal{Reason: ReasonStarting, Err: in.errStarting("; nothing was changed; try again in some seconds"), RetryAfter: defaultRetryAfter}
 }
 
 // isRestored reports whether groups are restored. It is true for a proxy.
@@ -230,22 +248,43 @@ func (in *Ingest) isRestored() bool {
 	}
 }
 
-// Groups returns all groups, for reading. The error is a *Refusal.
-func (in *Ingest) Groups(ctx context.Context) (iter.Seq[gather.Group], error) {
-	if err := in.awaitGroups(ctx); err != nil {
-		return nil, err
-	}
-	snapshots, err := in.groups.store.Snapshots(ctx)
-	if err != nil {
-		return nil, refuseUnstored(err)
-	}
-	return func(yield func(gather.Group) bool) {
-		for _, snapshot := range snapshots {
-			if !yield(readable(snapshot)) {
+// Groups yields all groups, for reading. An error is the last element, and a *Refusal.
+func (in *Ingest) Groups(ctx context.Context) iter.Seq2[gather.Group, error] {
+	return func(yield func(gather.Group, error) bool) {
+		if err := in.awaitGroups(ctx); err != nil {
+			yield(gather.Group{}, err)
+			return
+		}
+		for snapshot, err := range in.groups.store.Snapshots(ctx) {
+			if err != nil {
+				yield(gather.Group{}, refuseUnread(err))
+				return
+			}
+			if !yield(readable(snapshot), nil) {
 				return
 			}
 		}
-	}, nil
+	}
+}
+
+// Fragments yields all groups by the names of their families, for a gather.Scrape and its plan. An error is the last element, and a
+// *Refusal.
+func (in *Ingest) Fragments(ctx context.Context, plan func(types map[string][]string) [][]string) iter.Seq2[gather.Fragment, error] {
+	return func(yield func(gather.Fragment, error) bool) {
+		if err := in.awaitGroups(ctx); err != nil {
+			yield(gather.Fragment{}, err)
+			return
+		}
+		for fragment, err := range in.groups.store.Families(ctx, plan) {
+			if err != nil {
+				yield(gather.Fragment{}, refuseUnread(err))
+				return
+			}
+			if !yield(gather.Fragment{Group: readable(fragment.Snapshot), Set: fragment.Set}, nil) {
+				return
+			}
+		}
+	}
 }
 
 func readable(s store.Snapshot) gather.Group {

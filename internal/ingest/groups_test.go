@@ -26,9 +26,12 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/metadata"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pgtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/postgres"
 )
 
 // remembering is a receiver with groups, in a bubble of synctest.
@@ -49,16 +52,55 @@ func newRemembering(t *testing.T, holding store.Options, client memory.Client) *
 
 func newRememberingWith(t *testing.T, logger *zap.Logger, holding store.Options, client memory.Client) *remembering {
 	t.Helper()
+	return newRememberingIn(t, logger, GroupOptions{Store: holding}, func(_ *Ingest, o store.Options) (store.Store, error) { return memory.New(o, client), nil })
+}
+
+// onStores runs a test in a bubble for each store. The time of the bubble waits for answers of the database.
+func onStores(t *testing.T, run func(t *testing.T, datasource string)) {
+	t.Helper()
+	pgtest.OnStores(t, func(t *testing.T, datasource string) {
+		synctest.Test(t, func(t *testing.T) { run(t, datasource) })
+	})
+}
+
+// newRememberingOn has groups in a database, or on a disk of its own if there is no datasource.
+func newRememberingOn(t *testing.T, datasource string, logger *zap.Logger, holding store.Options) *remembering {
+	t.Helper()
+	if datasource == "" {
+		return newRememberingWith(t, logger, holding, &disk{})
+	}
+	r := newRememberingIn(t, logger, inDatabase(holding), func(in *Ingest, o store.Options) (store.Store, error) { return openDatabase(in, o, datasource) })
+	<-r.groups.restored
+	return r
+}
+
+func inDatabase(holding store.Options) GroupOptions {
+	holding.SeriesKey = new(series.Key)
+	return GroupOptions{Store: holding, Database: true}
+}
+
+// openDatabase opens a database that has the time of the bubble.
+func openDatabase(in *Ingest, o store.Options, datasource string) (store.Store, error) {
+	return postgres.New(o, postgres.Settings{
+		Datasource: datasource, MaxConnections: 6, ConnectTimeout: time.Minute, StatementTimeout: time.Minute, Observer: in.Database(), Clock: time.Now,
+	})
+}
+
+func newRememberingIn(
+	t *testing.T, logger *zap.Logger, groups GroupOptions, open func(*Ingest, store.Options) (store.Store, error),
+) *remembering {
+	t.Helper()
+	groups.RepublishInterval = time.Minute
 	r := &remembering{T: t, received: map[string][]time.Time{}, ended: map[string][]time.Time{}}
 	next, err := consumer.NewMetrics(r.consume)
 	require.NoError(t, err)
 	set := receivertest.NewNopSettings(metadata.Type)
 	set.Logger = logger
 	r.Ingest, err = New(set, Options{
-		Translate: pushtest.Options(), Groups: &GroupOptions{RepublishInterval: time.Minute, Store: holding},
+		Translate: pushtest.Options(), Groups: &groups,
 	}, next)
 	require.NoError(t, err)
-	require.NoError(t, r.Start(func(o store.Options) store.Store { return memory.New(o, client) }))
+	require.NoError(t, r.Start(func(o store.Options) (store.Store, error) { return open(r.Ingest, o) }))
 	return r
 }
 
@@ -125,9 +167,8 @@ func (r *remembering) put(ctx context.Context, job, body string) error {
 // held lists the jobs of the groups that there are.
 func (r *remembering) held() (jobs []string) {
 	r.Helper()
-	groups, err := r.Groups(r.Context())
-	require.NoError(r, err)
-	for g := range groups {
+	for g, err := range r.Groups(r.Context()) {
+		require.NoError(r, err)
 		jobs = append(jobs, g.Key.Job)
 	}
 	return jobs
@@ -136,9 +177,8 @@ func (r *remembering) held() (jobs []string) {
 // group is the group of a job.
 func (r *remembering) group(job string) (found gather.Group) {
 	r.Helper()
-	groups, err := r.Groups(r.Context())
-	require.NoError(r, err)
-	for g := range groups {
+	for g, err := range r.Groups(r.Context()) {
+		require.NoError(r, err)
 		if g.Key.Job == job {
 			found = g
 		}
@@ -237,8 +277,8 @@ func TestAnswersWhileTheConsumerHangs(t *testing.T) {
 	for name, consume := range map[string]consumer.ConsumeMetricsFunc{"hangs": hangs, "is away": away} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				r := newRemembering(t, store.Options{}, &disk{})
+			onStores(t, func(t *testing.T, datasource string) {
+				r := newRememberingOn(t, datasource, zap.NewNop(), store.Options{})
 				r.refuse(consume)
 				time.Sleep(time.Second)
 				began := time.Now()
@@ -267,9 +307,13 @@ func TestAnswersWhileTheConsumerHangs(t *testing.T) {
 // TestExpiryOfGroups ends their series soon after their time has passed.
 func TestExpiryOfGroups(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	onStores(t, func(t *testing.T, datasource string) {
 		const ttl = 5 * time.Minute
-		r := newRemembering(t, store.Options{TTL: ttl}, &disk{})
+		within := 2 * expireInterval
+		if datasource != "" {
+			within = databaseExpireInterval + time.Second
+		}
+		r := newRememberingOn(t, datasource, zap.NewNop(), store.Options{TTL: ttl})
 		pushed := time.Now()
 		for i := range 100 {
 			require.NoError(t, r.put(t.Context(), fmt.Sprint("dies", i), "a 1\n"))
@@ -283,7 +327,7 @@ func TestExpiryOfGroups(t *testing.T) {
 			values, markers := r.values(job), r.markers(job)
 			require.Len(t, markers, 3)
 			for _, at := range markers {
-				assert.WithinRange(t, at, pushed.Add(ttl), pushed.Add(ttl+2*time.Second))
+				assert.WithinRange(t, at, pushed.Add(ttl), pushed.Add(ttl+within))
 			}
 			assert.False(t, values[len(values)-1].After(markers[0]), "no value comes later")
 		}
@@ -294,8 +338,8 @@ func TestExpiryOfGroups(t *testing.T) {
 // TestMarkersThatLapse are no longer pending when no backend shows their series any more.
 func TestMarkersThatLapse(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, store.Options{}, &disk{})
+	onStores(t, func(t *testing.T, datasource string) {
+		r := newRememberingOn(t, datasource, zap.NewNop(), store.Options{})
 		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
 		time.Sleep(time.Second)
 		r.refuse(away)
@@ -417,8 +461,12 @@ func TestRestoring(t *testing.T) {
 		assert.Equal(t, defaultRetryAfter, time.Since(began))
 		r.requireRefused(r.Delete(t.Context(), pushtest.Key(t, "job/j")), ReasonStarting)
 		r.requireRefused(r.Wipe(t.Context(), "client"), ReasonStarting)
-		_, err := r.Groups(t.Context())
-		r.requireRefused(err, ReasonStarting)
+		for _, err := range r.Groups(t.Context()) {
+			r.requireRefused(err, ReasonStarting)
+		}
+		for _, err := range r.Fragments(t.Context(), gather.NewScrape(gather.Options{}).Plan) {
+			r.requireRefused(err, ReasonStarting)
+		}
 		waits := make(chan error, 1)
 		go func() { waits <- r.put(t.Context(), "k", "b 1\n") }()
 		synctest.Wait()
@@ -525,8 +573,8 @@ func TestShutdownOfAConsumerThatIsStuck(t *testing.T) {
 // TestFailedPushes are noted if they are inconsistent, and not if they cannot be read or are too much.
 func TestFailedPushes(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, store.Options{MaxSeries: 3}, nil)
+	onStores(t, func(t *testing.T, datasource string) {
+		r := newRememberingOn(t, datasource, zap.NewNop(), store.Options{MaxSeries: 3})
 		require.NoError(t, r.put(t.Context(), "j", "a 1\n"))
 		time.Sleep(time.Second)
 		r.requireRefused(r.put(t.Context(), "j", "a 1\n{"), ReasonParse)
@@ -544,8 +592,8 @@ func TestFailedPushes(t *testing.T) {
 // TestInFlightIsReleased when a push is stored, although nothing was exported.
 func TestInFlightIsReleased(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		r := newRemembering(t, store.Options{}, nil)
+	onStores(t, func(t *testing.T, datasource string) {
+		r := newRememberingOn(t, datasource, zap.NewNop(), store.Options{})
 		r.refuse(hangs)
 		require.NoError(t, r.put(t.Context(), "j", string(lines(1000, "m%d 1\n"))))
 		assert.Zero(t, r.InFlight.Bytes())

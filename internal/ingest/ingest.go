@@ -58,7 +58,10 @@ func New(set receiver.Settings, options Options, next consumer.Metrics) (*Ingest
 	if err != nil {
 		return nil, err
 	}
-	t.groups, t.watcher = options.Groups != nil, options.Watcher
+	t.groups, t.watcher, t.store = options.Groups != nil, options.Watcher, "storage"
+	if t.groups && options.Groups.Database {
+		t.store = "database"
+	}
 	out := outbox.Options{
 		Next: next, Observer: t, Now: time.Now,
 		Tracer:    set.TracerProvider.Tracer(metadata.ScopeName),

@@ -14,23 +14,34 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-// errRestoring is the cause of refusals to read while groups are being restored.
-var errRestoring = errors.New("groups are being restored after a start; try again in some seconds")
-
 // ready refuses to read groups that are being restored.
 func (in *Ingest) ready() error {
 	if in.groups == nil || !in.isRestored() {
-		return &Refusal{Reason: ReasonStarting, Err: errRestoring, RetryAfter: defaultRetryAfter}
+		return &Refusal{Reason: ReasonStarting, Err: in.errStarting("; try again in some seconds"), RetryAfter: defaultRetryAfter}
 	}
 	return nil
 }
+
+// refuseUnread refuses to read after an error of the store. Other errors are returned as they are: they are the client's.
+func refuseUnread(err error) error {
+	if _, ok := errors.AsType[*store.StorageError](err); ok {
+		return &Refusal{Reason: ReasonStorage, Err: err, RetryAfter: defaultRetryAfter}
+	}
+	if errors.Is(err, store.ErrBusy) {
+		return &Refusal{Reason: ReasonOverload, Err: errBusyReading, RetryAfter: defaultRetryAfter}
+	}
+	return err
+}
+
+var errBusyReading = errors.New("the groups could not be read in time; try again later")
 
 // Search returns the groups that a query selects. The error is a *Refusal or one of Store.Search.
 func (in *Ingest) Search(ctx context.Context, q store.Query) (store.Found, error) {
 	if err := in.ready(); err != nil {
 		return store.Found{}, err
 	}
-	return in.groups.store.Search(ctx, q)
+	found, err := in.groups.store.Search(ctx, q)
+	return found, refuseUnread(err)
 }
 
 // Jobs returns the jobs that have groups. The error is a *Refusal or one of Store.Jobs.
@@ -38,7 +49,8 @@ func (in *Ingest) Jobs(ctx context.Context) ([]store.Job, error) {
 	if err := in.ready(); err != nil {
 		return nil, err
 	}
-	return in.groups.store.Jobs(ctx)
+	jobs, err := in.groups.store.Jobs(ctx)
+	return jobs, refuseUnread(err)
 }
 
 // Group returns one group. The error is a *Refusal or one of Store.Group.
@@ -48,7 +60,7 @@ func (in *Ingest) Group(ctx context.Context, key groupingkey.Key) (store.Summary
 	}
 	summary, snapshot, err := in.groups.store.Group(ctx, key)
 	if err != nil {
-		return store.Summary{}, gather.Group{}, err
+		return store.Summary{}, gather.Group{}, refuseUnread(err)
 	}
 	return summary, readable(snapshot), nil
 }
@@ -59,6 +71,8 @@ type State struct {
 	// Waiting is the number of groups with unaccepted changes, and Oldest the time of the oldest change.
 	Waiting int
 	Oldest  time.Time
+	// Database is the state of the database that has the groups, or nil.
+	Database *store.Database
 }
 
 // State returns the state of the groups, and false while there are none.
@@ -68,6 +82,10 @@ func (in *Ingest) State() (State, bool) {
 	}
 	s := State{Counts: in.groups.store.Counts()}
 	s.Waiting, s.Oldest = in.groups.store.Waiting()
+	if replicated, ok := in.groups.store.(store.Replicated); ok {
+		database := replicated.Database()
+		s.Database = &database
+	}
 	return s, true
 }
 

@@ -37,6 +37,7 @@ type telemetry struct {
 	obs     *receiverhelper.ObsReport
 	builder *metadata.TelemetryBuilder
 	groups  bool    // Groups are configured.
+	store   string  // what holds them, for the log
 	watcher Watcher // nil if nobody watches
 
 	attributes sync.Map // pushKind to metric.AddOption

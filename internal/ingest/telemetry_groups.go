@@ -119,7 +119,7 @@ func (t *telemetry) storageFailed(operation string, err error) {
 		attribute.String("operation", operation)))
 	suppressed, ok := t.allowLog("storage "+operation, time.Now())
 	if ok || operation == string(store.Corrupt) {
-		t.logger.Error("The storage of groups failed", zap.String("operation", operation), zap.String("error", withoutURLs(err.Error())),
+		t.logger.Error("The "+t.store+" of groups failed", zap.String("operation", operation), zap.String("error", withoutURLs(err.Error())),
 			zap.Int("failed_since_last_log", suppressed))
 	}
 }

@@ -109,9 +109,9 @@ func TestWatcherIsTold(t *testing.T) {
 // TestDeletionsAreLogged with the address of the client: once per interval, and a wipe each time.
 func TestDeletionsAreLogged(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	onStores(t, func(t *testing.T, datasource string) {
 		core, logs := observer.New(zapcore.DebugLevel)
-		r := newRememberingWith(t, zap.New(core), store.Options{}, nil)
+		r := newRememberingOn(t, datasource, zap.New(core), store.Options{})
 		for range 3 {
 			ctx, o := r.Begin(t.Context(), http.MethodDelete)
 			o.From("/metrics/job/j", "192.0.2.7:1")
@@ -135,7 +135,7 @@ func TestDeletionsAreLogged(t *testing.T) {
 // TestReadingForThePage reads groups, first while they are being restored.
 func TestReadingForThePage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
+	onStores(t, func(t *testing.T, datasource string) {
 		starting, err := New(receivertest.NewNopSettings(metadata.Type), Options{Groups: &GroupOptions{}}, consumerOf(t, away))
 		require.NoError(t, err)
 		_, err = starting.Search(t.Context(), store.Query{Limit: 1})
@@ -146,10 +146,10 @@ func TestReadingForThePage(t *testing.T) {
 		requireStarting(t, err)
 		_, ok := starting.State()
 		assert.False(t, ok)
-		require.NoError(t, starting.Start(func(o store.Options) store.Store { return memory.New(o, nil) }))
+		require.NoError(t, starting.Start(func(o store.Options) (store.Store, error) { return memory.New(o, nil), nil }))
 		require.NoError(t, starting.Shutdown(t.Context()))
 
-		r := newRemembering(t, store.Options{}, nil)
+		r := newRememberingOn(t, datasource, zap.NewNop(), store.Options{})
 		r.refuse(away)
 		synctest.Wait()
 		require.NoError(t, r.put(t.Context(), "j", "a 1\nb 2\n"))
@@ -166,6 +166,7 @@ func TestReadingForThePage(t *testing.T) {
 		assert.Len(t, group.Families, 2)
 		_, _, err = r.Group(t.Context(), pushtest.Key(t, "job/k"))
 		require.ErrorIs(t, err, store.ErrNoGroup)
+		time.Sleep(time.Second) // What was observed of a database is used again for so long.
 		state, ok := r.State()
 		assert.True(t, ok)
 		assert.Equal(t, 1, state.Counts.Groups)

@@ -31,6 +31,9 @@ type TelemetryBuilder struct {
 	ReceiverPushgatewayAggregateBoundsCapped  metric.Int64Counter
 	ReceiverPushgatewayAggregatePushers       metric.Int64ObservableUpDownCounter
 	ReceiverPushgatewayAggregateTypesReplaced metric.Int64Counter
+	ReceiverPushgatewayDatabaseClaimedShards  metric.Int64UpDownCounter
+	ReceiverPushgatewayDatabaseTransactions   metric.Int64Counter
+	ReceiverPushgatewayDatabaseWait           metric.Float64Histogram
 	ReceiverPushgatewayExpiredGroups          metric.Int64Counter
 	ReceiverPushgatewayExportPoints           metric.Int64Histogram
 	ReceiverPushgatewayExports                metric.Int64Counter
@@ -251,6 +254,25 @@ func NewTelemetryBuilder(settings component.TelemetrySettings, options ...Teleme
 		"otelcol_receiver_pushgateway_aggregate_types_replaced",
 		metric.WithDescription("Metric families of aggregates whose series ended because the family is now pushed as another type. [Alpha]"),
 		metric.WithUnit("{family}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayDatabaseClaimedShards, err = builder.meter.Int64UpDownCounter(
+		"otelcol_receiver_pushgateway_database_claimed_shards",
+		metric.WithDescription("Shards of groups that this replica is exporting, with groups::postgres. [Alpha]"),
+		metric.WithUnit("{shard}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayDatabaseTransactions, err = builder.meter.Int64Counter(
+		"otelcol_receiver_pushgateway_database_transactions",
+		metric.WithDescription("Transactions of groups::postgres. [Alpha]"),
+		metric.WithUnit("{transaction}"),
+	)
+	errs = errors.Join(errs, err)
+	builder.ReceiverPushgatewayDatabaseWait, err = builder.meter.Float64Histogram(
+		"otelcol_receiver_pushgateway_database_wait",
+		metric.WithDescription("Time for which transactions of groups::postgres waited for a connection. [Alpha]"),
+		metric.WithUnit("s"),
+		metric.WithExplicitBucketBoundaries([]float64{0.0001, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5}...),
 	)
 	errs = errors.Join(errs, err)
 	builder.ReceiverPushgatewayExpiredGroups, err = builder.meter.Int64Counter(

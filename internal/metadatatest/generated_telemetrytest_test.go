@@ -58,6 +58,9 @@ func TestSetupTelemetry(t *testing.T) {
 	}))
 	tb.ReceiverPushgatewayAggregateBoundsCapped.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayAggregateTypesReplaced.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayDatabaseClaimedShards.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayDatabaseTransactions.Add(context.Background(), 1)
+	tb.ReceiverPushgatewayDatabaseWait.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayExpiredGroups.Add(context.Background(), 1)
 	tb.ReceiverPushgatewayExportPoints.Record(context.Background(), 1)
 	tb.ReceiverPushgatewayExports.Add(context.Background(), 1)
@@ -76,6 +79,15 @@ func TestSetupTelemetry(t *testing.T) {
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayAggregateTypesReplaced(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayDatabaseClaimedShards(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayDatabaseTransactions(t, testTel,
+		[]metricdata.DataPoint[int64]{{Value: 1}},
+		metricdatatest.IgnoreTimestamp())
+	AssertEqualReceiverPushgatewayDatabaseWait(t, testTel,
+		[]metricdata.HistogramDataPoint[float64]{{}}, metricdatatest.IgnoreValue(),
 		metricdatatest.IgnoreTimestamp())
 	AssertEqualReceiverPushgatewayExpiredGroups(t, testTel,
 		[]metricdata.DataPoint[int64]{{Value: 1}},

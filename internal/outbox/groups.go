@@ -263,7 +263,13 @@ func (g *groups) round() time.Duration {
 
 // export exports the parts of a claim and settles it.
 func (g *groups) export(claim *store.Claim) {
-	e := export{groups: g, claim: claim, accepts: g.outbox.accepts.Load()}
+	e := export{groups: g, claim: claim, accepts: g.outbox.accepts.Load(), context: g.context, timeout: callTimeout}
+	if !claim.Until.IsZero() {
+		var cancel context.CancelFunc
+		e.context, cancel = context.WithDeadline(g.context, claim.Until)
+		defer cancel()
+		e.timeout = min(callTimeout, time.Until(claim.Until)/2) // Leave time for halving.
+	}
 	normal, suspects := g.suspects.sort(claim, g.outbox.options.Now())
 	for len(normal) > 0 && (e.failed == nil || e.isUp()) {
 		n := batchSize(normal)
@@ -292,10 +298,12 @@ type export struct {
 	*groups
 
 	claim           *store.Claim
-	accepts         int64         // the outbox's accepts when the export began
-	failed          error         // the last refusal
-	refusedAlone    []*store.Part // parts refused alone
-	refusedTogether []*store.Part // parts refused together
+	context         context.Context //nolint:containedctx // It is that of the calls, not of a request.
+	timeout         time.Duration   // of a call with all parts
+	accepts         int64           // the outbox's accepts when the export began
+	failed          error           // the last refusal
+	refusedAlone    []*store.Part   // parts refused alone
+	refusedTogether []*store.Part   // parts refused together
 }
 
 // isUp reports whether the next consumer has accepted anything since the export began.
@@ -305,7 +313,7 @@ func (e *export) deliver(parts []*store.Part) {
 	began := time.Now()
 	d := delivery[*store.Part]{
 		call: func(some []*store.Part) error {
-			timeout := max(callTimeout*time.Duration(len(some))/time.Duration(len(parts)), partTimeout)
+			timeout := max(e.timeout*time.Duration(len(some))/time.Duration(len(parts)), partTimeout)
 			ctx, cancel := context.WithTimeout(e.context, timeout)
 			defer cancel()
 			return e.call(ctx, some)
@@ -361,7 +369,7 @@ func (e *export) settle(parts []*store.Part, err error) {
 // judge decides when refused parts are retried. A part refused while others were accepted is a suspect.
 func (e *export) judge() {
 	switch {
-	case e.context.Err() != nil: // calls were cancelled
+	case e.groups.context.Err() != nil: // calls were cancelled
 	case e.isUp():
 		e.accepted()
 		for _, p := range e.refusedAlone {

@@ -83,6 +83,19 @@ func TestOverview(t *testing.T) {
 	})
 }
 
+// TestOverviewOfReplicas has the state of the database that they share.
+func TestOverviewOfReplicas(t *testing.T) {
+	t.Parallel()
+	p, _, from := newPage(func(o *Options) { o.Groups = &GroupOptions{Storage: "PostgreSQL", Shared: true} })
+	assert.Nil(t, read[overview](t, p, "overview").Groups.Database)
+	from.database = &store.Database{Err: errors.New("the database did not answer in time"), Connections: 2, MaxConnections: 7}
+	o := read[overview](t, p, "overview")
+	assert.True(t, o.Groups.Shared)
+	assert.Equal(t, &database{Error: "the database did not answer in time", Connections: 2, MaxConnections: 7}, o.Groups.Database)
+	from.database = &store.Database{Synchronous: true, MaxConnections: 7}
+	assert.Equal(t, &database{Synchronous: true, MaxConnections: 7}, read[overview](t, p, "overview").Groups.Database)
+}
+
 func TestOverviewOfAProxy(t *testing.T) {
 	t.Parallel()
 	p, _, _ := newPage(proxyMode)

@@ -45,6 +45,17 @@ type groups struct {
 	RepublishInterval int64  `json:"republishInterval,omitempty"`
 	TTL               int64  `json:"ttl,omitempty"`
 	Storage           string `json:"storage,omitempty"`
+	// Shared says that other replicas have the same groups.
+	Shared   bool      `json:"shared,omitempty"`
+	Database *database `json:"database,omitempty"`
+}
+
+// database is the state of the database that has the groups.
+type database struct {
+	Error          string `json:"error,omitempty"`
+	Synchronous    bool   `json:"synchronous"`
+	Connections    int    `json:"connections"`
+	MaxConnections int    `json:"maxConnections"`
 }
 
 // outboxState is the state of the export of groups.
@@ -83,7 +94,7 @@ func (o *overview) addGroups(p *Page) {
 	limits := p.options.Groups
 	o.Groups = &groups{
 		MaxGroups: limits.MaxGroups, MaxSeries: limits.MaxSeries, MaxBytes: limits.MaxBytes,
-		RepublishInterval: limits.RepublishInterval.Milliseconds(), TTL: limits.TTL.Milliseconds(), Storage: limits.Storage,
+		RepublishInterval: limits.RepublishInterval.Milliseconds(), TTL: limits.TTL.Milliseconds(), Storage: limits.Storage, Shared: limits.Shared,
 	}
 	state, ok := p.source.State()
 	if !ok {
@@ -91,6 +102,12 @@ func (o *overview) addGroups(p *Page) {
 	}
 	counts := state.Counts
 	o.Groups.Groups, o.Groups.Series, o.Groups.Bytes, o.Groups.PendingMarkers = counts.Groups, counts.Series, counts.Size+counts.PendingSize, counts.Pending
+	if d := state.Database; d != nil {
+		o.Groups.Database = &database{Synchronous: d.Synchronous, Connections: d.Connections, MaxConnections: d.MaxConnections}
+		if d.Err != nil {
+			o.Groups.Database.Error = d.Err.Error()
+		}
+	}
 	refused, total := p.source.Refused(maxQuarantined, func(groupingkey.Key) bool { return true })
 	o.Outbox = &outboxState{Waiting: state.Waiting, Oldest: millis(state.Oldest), QuarantinedTotal: total, Quarantined: make([]quarantined, 0, len(refused))}
 	for i := range refused {

@@ -82,6 +82,7 @@ type GroupOptions struct {
 	MaxBytes               int64
 	RepublishInterval, TTL time.Duration
 	Storage                string // empty: in memory only
+	Shared                 bool   // other replicas have the same groups
 	// Gather are the settings by which values are read.
 	Gather gather.Options
 }

@@ -43,6 +43,8 @@ type source struct {
 	refused []outbox.Refused
 	group   func(groupingkey.Key) (store.Summary, gather.Group, error)
 	waiting bool // groups are being restored
+
+	database *store.Database
 }
 
 func (s *source) Ready() bool { return !s.waiting }
@@ -56,7 +58,7 @@ func (s *source) Group(_ context.Context, key groupingkey.Key) (store.Summary, g
 }
 
 func (s *source) State() (ingest.State, bool) {
-	return ingest.State{Counts: store.Counts{Groups: 3, Series: 5, Size: 70, PendingSize: 7, Pending: 2}, Waiting: 1, Oldest: time.UnixMilli(9)}, !s.waiting
+	return ingest.State{Counts: store.Counts{Groups: 3, Series: 5, Size: 70, PendingSize: 7, Pending: 2}, Waiting: 1, Oldest: time.UnixMilli(9), Database: s.database}, !s.waiting
 }
 
 func (s *source) Refused(limit int, pick func(groupingkey.Key) bool) (parts []outbox.Refused, total int) {

@@ -29,7 +29,8 @@ type Ingest interface {
 	Delete(ctx context.Context, key groupingkey.Key) error
 	Wipe(ctx context.Context, client string) error
 	EndAggregate(ctx context.Context, key groupingkey.Key) error
-	Groups(ctx context.Context) (iter.Seq[gather.Group], error)
+	Groups(ctx context.Context) iter.Seq2[gather.Group, error]
+	Fragments(ctx context.Context, plan func(types map[string][]string) [][]string) iter.Seq2[gather.Fragment, error]
 	Ready() bool
 }
 

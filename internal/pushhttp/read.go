@@ -4,16 +4,17 @@
 package pushhttp
 
 import (
+	"compress/gzip"
 	"context"
 	"fmt"
 	"io"
+	"iter"
 	"mime"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
 	"github.com/prometheus/common/model"
@@ -46,22 +47,60 @@ func (h *handler) limitReaders(read verb) verb {
 }
 
 // readMetrics serves all groups to a scrape, as text or protobuf. As in a Pushgateway it never uses OpenMetrics, whose rules for names
-// pushed metrics may violate.
+// pushed metrics may violate, and the parameter name[] selects families.
 func (h *handler) readMetrics(w http.ResponseWriter, r *http.Request, _ string) {
-	groups, err := h.ingest.Groups(r.Context())
-	if err != nil {
-		writeRefusal(w, err)
-		return
-	}
 	format := negotiate(r.Header)
-	families := prometheus.GathererFunc(func() ([]*dto.MetricFamily, error) {
-		o := h.gatherOptions()
-		o.Escape, o.Natives = escaping(format), isProtobuf(format)
-		return gather.Families(groups, o), nil
+	o := h.gatherOptions()
+	o.Escape, o.Natives = escaping(format), isProtobuf(format)
+	scrape := gather.NewScrape(o)
+	compressed := prefersGzip(r.Header)
+	start := func(header http.Header) {
+		header.Add("Vary", "Accept")
+		header.Add("Vary", "Accept-Encoding")
+		header.Set("Content-Type", string(format))
+		if compressed {
+			header.Set("Content-Encoding", codingGzip)
+		}
+	}
+	families := selected(scrape.Families(h.ingest.Fragments(r.Context(), scrape.Plan)), r.URL.Query()["name[]"])
+	stream(w, start, func(w io.Writer) error {
+		if !compressed {
+			return encode(w, format, families)
+		}
+		zipped := gzip.NewWriter(w)
+		if err := encode(zipped, format, families); err != nil {
+			return err
+		}
+		return zipped.Close()
 	})
-	r = r.Clone(r.Context())
-	r.Header.Set("Accept", string(format))
-	promhttp.HandlerFor(families, promhttp.HandlerOpts{}).ServeHTTP(w, r)
+}
+
+// encode writes families. The error is theirs or the writer's.
+func encode(w io.Writer, format expfmt.Format, families iter.Seq2[*dto.MetricFamily, error]) error {
+	encoder := expfmt.NewEncoder(w, format)
+	for f, err := range families {
+		if err != nil {
+			return err
+		}
+		if err := encoder.Encode(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// selected yields the families of the names, or all if there are no names.
+func selected(families iter.Seq2[*dto.MetricFamily, error], names []string) iter.Seq2[*dto.MetricFamily, error] {
+	if len(names) == 0 {
+		return families
+	}
+	return func(yield func(*dto.MetricFamily, error) bool) {
+		for f, err := range families {
+			if (err != nil || slices.Contains(names, f.GetName())) && !yield(f, err) {
+				return
+			}
+		}
+	}
 }
 
 // negotiate selects the format of the response as a Pushgateway does: an escaping scheme in one clause of Accept applies to all
@@ -94,18 +133,15 @@ func escaping(format expfmt.Format) func(string) string {
 
 // readGroups serves all groups to the query API.
 func (h *handler) readGroups(w http.ResponseWriter, r *http.Request, _ string) {
-	groups, err := h.ingest.Groups(r.Context())
-	if err != nil {
-		writeRefusal(w, err)
-		return
-	}
-	h.answerQuery(w, func(w io.Writer) error { return gather.WriteMetrics(w, groups, h.gatherOptions()) })
+	stream(w, h.startQuery, func(w io.Writer) error {
+		return gather.WriteMetrics(w, h.ingest.Groups(r.Context()), h.gatherOptions())
+	})
 }
 
 // readStatus serves the settings and the start time of the receiver.
 func (h *handler) readStatus(w http.ResponseWriter, _ *http.Request, _ string) {
 	g := h.options.Groups
-	h.answerQuery(w, func(w io.Writer) error { return gather.WriteStatus(w, g.BuildInformation, g.Flags, h.started) })
+	stream(w, h.startQuery, func(w io.Writer) error { return gather.WriteStatus(w, g.BuildInformation, g.Flags, h.started) })
 }
 
 func (h *handler) gatherOptions() gather.Options {
@@ -122,11 +158,10 @@ func isProtobuf(format expfmt.Format) bool {
 	}
 }
 
-// answerQuery writes a response of the query API. Writing fails only if the client has disconnected.
-func (h *handler) answerQuery(w http.ResponseWriter, write func(io.Writer) error) {
-	h.allowOrigins(w.Header())
-	w.Header().Set("Content-Type", "application/json")
-	_ = write(w)
+// startQuery sets the headers of a response of the query API.
+func (h *handler) startQuery(header http.Header) {
+	h.allowOrigins(header)
+	header.Set("Content-Type", "application/json")
 }
 
 // allowOrigins allows all origins to use the query API, as a Pushgateway does, unless the setting cors selects them. With a page

@@ -4,14 +4,17 @@
 package pushhttp_test
 
 import (
+	"compress/gzip"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"iter"
 	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -30,15 +33,44 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushhttp"
 )
 
-// holding is an ingest of which only the groups are asked.
+// holding is an ingest of which only the groups are asked. Reading ends with the error, if there is one.
 type holding struct {
 	pushhttp.Ingest
 	groups []gather.Group
 	err    error
 }
 
-func (h holding) Groups(context.Context) (iter.Seq[gather.Group], error) {
-	return slices.Values(h.groups), h.err
+func (h holding) Groups(context.Context) iter.Seq2[gather.Group, error] {
+	return func(yield func(gather.Group, error) bool) {
+		for _, g := range h.groups {
+			if !yield(g, nil) {
+				return
+			}
+		}
+		if h.err != nil {
+			yield(gather.Group{}, h.err)
+		}
+	}
+}
+
+func (h holding) Fragments(_ context.Context, plan func(map[string][]string) [][]string) iter.Seq2[gather.Fragment, error] {
+	types := map[string][]string{}
+	for _, g := range h.groups {
+		types[g.Families[0].Name] = []string{g.Families[0].Type}
+	}
+	sets := plan(types)
+	return func(yield func(gather.Fragment, error) bool) {
+		for i, names := range sets {
+			for _, g := range h.groups {
+				if slices.Contains(names, g.Families[0].Name) && !yield(gather.Fragment{Group: g, Set: i}, nil) {
+					return
+				}
+			}
+		}
+		if h.err != nil {
+			yield(gather.Fragment{}, h.err)
+		}
+	}
 }
 
 // group holds one untyped series.
@@ -116,9 +148,70 @@ func TestReadMetrics(t *testing.T) {
 			}
 		})
 	}
-	response := read(t, in, http.MethodGet, "/metrics", http.Header{"Accept-Encoding": {"gzip"}})
-	assert.Equal(t, "gzip", response.Header.Get("Content-Encoding"))
-	assert.NoError(t, response.Body.Close())
+	response := read(t, in, http.MethodGet, "/metrics?name[]=my_metric&name[]=other", http.Header{"Accept": {utf8OK}})
+	assert.Equal(t, "# TYPE my_metric untyped\nmy_metric{instance=\"\",job=\"k\"} 1\n", bodyOf(t, response))
+	assert.Equal(t, []string{"Accept", "Accept-Encoding"}, response.Header.Values("Vary"))
+}
+
+func TestReadCompressed(t *testing.T) {
+	t.Parallel()
+	in := holding{groups: []gather.Group{group("j", "a", nil)}}
+	for accepted, zipped := range map[string]bool{
+		"":                           false,
+		"gzip":                       true,
+		"deflate, GZIP;q=0.5":        true,
+		"gzip;q=1.0, identity; q=.5": true,
+		"gzip, identity":             false,
+		"gzip;q=0":                   false,
+		"*":                          false,
+		"br":                         false,
+	} {
+		response := read(t, in, http.MethodGet, "/metrics", http.Header{"Accept-Encoding": {accepted}})
+		var body io.Reader = response.Body
+		if zipped {
+			assert.Equal(t, "gzip", response.Header.Get("Content-Encoding"), accepted)
+			unzipped, err := gzip.NewReader(body)
+			require.NoError(t, err, accepted)
+			body = unzipped
+		} else {
+			assert.Empty(t, response.Header.Get("Content-Encoding"), accepted)
+		}
+		read, err := io.ReadAll(body)
+		require.NoError(t, err)
+		assert.Equal(t, "# TYPE a untyped\na{instance=\"\",job=\"j\"} 1\n", string(read), accepted)
+		assert.NoError(t, response.Body.Close())
+	}
+}
+
+// TestReadingFails at the end: an answer of which nothing was sent becomes a refusal, another one is cut off.
+func TestReadingFails(t *testing.T) {
+	t.Parallel()
+	failed := ingest.Refuse(ingest.ReasonStorage, errors.New("the storage of groups failed"))
+	few := holding{groups: []gather.Group{group("j", "a", nil)}, err: failed}
+	many := holding{err: failed}
+	for i := range 2000 {
+		many.groups = append(many.groups, group("j", fmt.Sprintf("metric_%d_%s", i, strings.Repeat("x", 100)), nil))
+	}
+	for _, path := range []string{"/metrics", "/api/v1/metrics"} {
+		response := read(t, few, http.MethodGet, path, http.Header{"Accept-Encoding": {"gzip"}})
+		assert.Equal(t, http.StatusServiceUnavailable, response.StatusCode, path)
+		assert.Empty(t, response.Header.Get("Content-Encoding"), path)
+		assert.Equal(t, "the storage of groups failed\n", bodyOf(t, response), path)
+
+		options := pushhttp.Options{Prefixes: []string{""}, Groups: &pushhttp.GroupOptions{}}
+		handler, err := pushhttp.NewServer(t.Context(), confighttp.NewDefaultServerConfig(), nil, componenttest.NewNopTelemetrySettings(), options, many)
+		require.NoError(t, err)
+		server := httptest.NewServer(handler.Handler)
+		request, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, http.NoBody)
+		require.NoError(t, err)
+		request.Header.Set("Accept-Encoding", "identity") // A compressed answer would be too small to begin.
+		response, err = server.Client().Do(request)
+		require.NoError(t, err)
+		_, err = io.ReadAll(response.Body)
+		assert.ErrorIs(t, err, io.ErrUnexpectedEOF, path)
+		assert.NoError(t, response.Body.Close())
+		server.Close()
+	}
 }
 
 // corsHeaders are what a Pushgateway's query API sends.
@@ -206,10 +299,16 @@ type busy struct {
 	asked, release chan struct{}
 }
 
-func (b busy) Groups(context.Context) (iter.Seq[gather.Group], error) {
+func (b busy) Groups(context.Context) iter.Seq2[gather.Group, error] {
 	b.asked <- struct{}{}
 	<-b.release
-	return slices.Values([]gather.Group{}), nil
+	return func(func(gather.Group, error) bool) {}
+}
+
+func (b busy) Fragments(context.Context, func(map[string][]string) [][]string) iter.Seq2[gather.Fragment, error] {
+	b.asked <- struct{}{}
+	<-b.release
+	return func(func(gather.Fragment, error) bool) {}
 }
 
 // Each reading takes memory for all that is held, so two at once are all there are.

@@ -17,8 +17,13 @@ const maxDescription = 300
 
 // Describe identifies the series of md with hash h for an error, such as: "a" {instance="i",job="j"}.
 func Describe(md pmetric.Metrics, ownScope string, h Hash) string {
+	return Space{OwnScope: ownScope}.Describe(md, h)
+}
+
+// Describe identifies a series like the function of that name.
+func (s Space) Describe(md pmetric.Metrics, h Hash) string {
 	only := slices.Values([]pmetric.Metrics{md})
-	for marker := range Markers(only, ownScope, func(other Hash) bool { return other == h }, 1) {
+	for marker := range s.Markers(only, func(other Hash) bool { return other == h }, 1) {
 		return describe(marker)
 	}
 	return "a series"

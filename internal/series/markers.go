@@ -21,8 +21,13 @@ var noRecordedValue = pmetric.DefaultDataPointFlags.WithNoRecordedValue(true)
 // a metric of its own: the prometheus exporter stops reading a metric at its first point without a value. Markers have no
 // time yet.
 func Markers(all iter.Seq[pmetric.Metrics], ownScope string, gone func(Hash) bool, most int) iter.Seq[pmetric.Metrics] {
+	return Space{OwnScope: ownScope}.Markers(all, gone, most)
+}
+
+// Markers yields stale markers like the function of that name.
+func (s Space) Markers(all iter.Seq[pmetric.Metrics], gone func(Hash) bool, most int) iter.Seq[pmetric.Metrics] {
 	return func(yield func(pmetric.Metrics) bool) {
-		m := markerBuilder{hasher: hasher{ownScope: ownScope}, gone: gone, most: most, yield: yield, markers: pmetric.NewMetrics()}
+		m := markerBuilder{hasher: s.hasher(), gone: gone, most: most, yield: yield, markers: pmetric.NewMetrics()}
 		for md := range all {
 			m.metrics(md)
 			if m.stopped {
@@ -53,9 +58,9 @@ type markerBuilder struct {
 // metrics builds the markers for all points of md.
 func (m *markerBuilder) metrics(md pmetric.Metrics) {
 	for _, m.rm = range md.ResourceMetrics().All() {
-		m.resource = resourceLabels(m.rm.Resource().Attributes())
+		m.resource = m.resourceLabels(m.rm.Resource().Attributes())
 		for _, m.sm = range m.rm.ScopeMetrics().All() {
-			m.scope, m.to = m.resource+scopeLabels(m.sm, m.ownScope), pmetric.MetricSlice{}
+			m.scope, m.to = m.resource+m.scopeLabels(m.sm), pmetric.MetricSlice{}
 			for _, metric := range m.sm.Metrics().All() {
 				m.metric(metric)
 			}

@@ -7,12 +7,11 @@
 // of a scope other than this receiver's, and the point's attributes. Buckets, quantiles, sums and counts are series of
 // their own.
 //
-// Hashes are random per process and must not be stored. The functions only read their input, except [AppendMetrics], and
-// can run concurrently. The package holds no state and forwards nothing.
+// Hashes are random per process and must not be stored, except those of a [Space] with a [Key]. The functions only read
+// their input, except [AppendMetrics], and can run concurrently. The package holds no state and forwards nothing.
 package series
 
 import (
-	"hash/maphash"
 	"math"
 	"math/bits"
 	"strconv"
@@ -21,10 +20,8 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 )
 
-// Hash identifies a series by name and labels in any order. A random seed per process prevents constructed collisions.
+// Hash identifies a series by name and labels in any order. A secret seed prevents constructed collisions.
 type Hash uint64
-
-var seed = maphash.MakeSeed()
 
 const (
 	jobLabel      = "job"
@@ -37,10 +34,6 @@ const (
 // labelSet is the sum of the labels' hashes, so that order does not matter.
 type labelSet uint64
 
-func label(name, value string) labelSet {
-	return labelSet(combineHash(maphash.String(seed, name), maphash.String(seed, value)))
-}
-
 func of(name uint64, labels labelSet) Hash { return Hash(combineHash(name, uint64(labels))) }
 
 // combineHash combines two hashes in order.
@@ -49,22 +42,19 @@ func combineHash(a, b uint64) uint64 {
 	return high ^ low
 }
 
-// name hashes a series name from metric name and suffix.
-func name(metric, suffix string) uint64 {
-	var h maphash.Hash
-	h.SetSeed(seed)
-	_, _ = h.WriteString(metric) // never fails
-	_, _ = h.WriteString(suffix)
-	return h.Sum64()
-}
-
 // Append appends the hash of each series of md. Scopes named ownScope have no labels.
 func Append(to []Hash, md pmetric.Metrics, ownScope string) []Hash {
-	h := hasher{hashes: to, ownScope: ownScope}
+	return Space{OwnScope: ownScope}.Append(to, md)
+}
+
+// Append appends the hash of each series of md.
+func (s Space) Append(to []Hash, md pmetric.Metrics) []Hash {
+	h := s.hasher()
+	h.hashes = to
 	for _, rm := range md.ResourceMetrics().All() {
-		h.resource = resourceLabels(rm.Resource().Attributes())
+		h.resource = h.resourceLabels(rm.Resource().Attributes())
 		for _, sm := range rm.ScopeMetrics().All() {
-			h.scope = h.resource + scopeLabels(sm, ownScope)
+			h.scope = h.resource + h.scopeLabels(sm)
 			for _, m := range sm.Metrics().All() {
 				h.metric(m)
 			}
@@ -75,6 +65,8 @@ func Append(to []Hash, md pmetric.Metrics, ownScope string) []Hash {
 
 // hasher collects the hashes of series. It caches the hashes of a metric's names and of the last point's bounds.
 type hasher struct {
+	keyed
+
 	ownScope        string
 	resource, scope labelSet
 	names           names
@@ -92,23 +84,22 @@ type boundLabels struct {
 	labels []labelSet
 }
 
-// at returns the label for the number at index i.
-func (b *boundLabels) at(name string, i int, v float64) labelSet {
+// bound returns the label for the number at index i.
+func (h *hasher) bound(name string, i int, v float64) labelSet {
+	b := &h.bounds
 	if b.name != name {
 		*b = boundLabels{name: name, values: b.values[:0], labels: b.labels[:0]}
 	}
 	if i == len(b.values) {
-		b.values, b.labels = append(b.values, v), append(b.labels, label(name, formatFloat(v)))
+		b.values, b.labels = append(b.values, v), append(b.labels, h.label(name, formatFloat(v)))
 	} else if math.Float64bits(b.values[i]) != math.Float64bits(v) {
-		b.values[i], b.labels[i] = v, label(name, formatFloat(v))
+		b.values[i], b.labels[i] = v, h.label(name, formatFloat(v))
 	}
 	return b.labels[i]
 }
 
 // formatFloat formats a bound or quantile as the remote-write exporter does.
 func formatFloat(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
-
-var infinity = label(boundLabel, formatFloat(math.Inf(1)))
 
 // metric collects the series of all points of a metric.
 func (h *hasher) metric(m pmetric.Metric) {
@@ -137,9 +128,9 @@ func (h *hasher) metric(m pmetric.Metric) {
 func (h *hasher) enter(m pmetric.Metric) {
 	switch m.Type() {
 	case pmetric.MetricTypeHistogram, pmetric.MetricTypeSummary:
-		h.names = names{name(m.Name(), ""), name(m.Name(), "_bucket"), name(m.Name(), "_sum"), name(m.Name(), "_count")}
+		h.names = names{h.name(m.Name(), ""), h.name(m.Name(), "_bucket"), h.name(m.Name(), "_sum"), h.name(m.Name(), "_count")}
 	default:
-		h.names = names{plain: name(m.Name(), "")}
+		h.names = names{plain: h.name(m.Name(), "")}
 	}
 }
 
@@ -151,17 +142,17 @@ func (h *hasher) numbers(points pmetric.NumberDataPointSlice) {
 
 // single collects the series of a number or native histogram.
 func (h *hasher) single(attributes pcommon.Map) {
-	h.hashes = append(h.hashes, of(h.names.plain, h.scope+attributeLabels(attributes)))
+	h.hashes = append(h.hashes, of(h.names.plain, h.scope+h.attributeLabels(attributes)))
 }
 
 // histogram collects the series of a classic histogram: buckets in order with +Inf last, the sum if any, and the count.
 func (h *hasher) histogram(dp pmetric.HistogramDataPoint) {
-	labels := h.scope + attributeLabels(dp.Attributes())
+	labels := h.scope + h.attributeLabels(dp.Attributes())
 	bounds := dp.ExplicitBounds()
 	for i := range bounds.Len() {
-		h.hashes = append(h.hashes, of(h.names.bucket, labels+h.bounds.at(boundLabel, i, bounds.At(i))))
+		h.hashes = append(h.hashes, of(h.names.bucket, labels+h.bound(boundLabel, i, bounds.At(i))))
 	}
-	h.hashes = append(h.hashes, of(h.names.bucket, labels+infinity))
+	h.hashes = append(h.hashes, of(h.names.bucket, labels+h.infinity()))
 	if dp.HasSum() {
 		h.hashes = append(h.hashes, of(h.names.sum, labels))
 	}
@@ -170,47 +161,47 @@ func (h *hasher) histogram(dp pmetric.HistogramDataPoint) {
 
 // summary collects the series of a summary: quantiles in order, sum and count.
 func (h *hasher) summary(dp pmetric.SummaryDataPoint) {
-	labels := h.scope + attributeLabels(dp.Attributes())
+	labels := h.scope + h.attributeLabels(dp.Attributes())
 	for i, q := range dp.QuantileValues().All() {
-		h.hashes = append(h.hashes, of(h.names.plain, labels+h.bounds.at(quantileLabel, i, q.Quantile())))
+		h.hashes = append(h.hashes, of(h.names.plain, labels+h.bound(quantileLabel, i, q.Quantile())))
 	}
 	h.hashes = append(h.hashes, of(h.names.sum, labels), of(h.names.count, labels))
 }
 
-func attributeLabels(attributes pcommon.Map) (labels labelSet) {
+func (h *hasher) attributeLabels(attributes pcommon.Map) (labels labelSet) {
 	for k, v := range attributes.All() {
-		labels += label(k, v.Str())
+		labels += h.label(k, v.Str())
 	}
 	return labels
 }
 
-func resourceLabels(attributes pcommon.Map) (labels labelSet) {
+func (h *hasher) resourceLabels(attributes pcommon.Map) (labels labelSet) {
 	for k, v := range attributes.All() {
 		switch k {
 		case "service.name":
-			labels += label(jobLabel, v.Str())
+			labels += h.label(jobLabel, v.Str())
 		case "service.instance.id":
-			labels += label(instanceLabel, v.Str())
+			labels += h.label(instanceLabel, v.Str())
 		}
 	}
 	return labels
 }
 
 // scopeLabels hashes the pushed otel_scope_* labels.
-func scopeLabels(sm pmetric.ScopeMetrics, ownScope string) (labels labelSet) {
+func (h *hasher) scopeLabels(sm pmetric.ScopeMetrics) (labels labelSet) {
 	scope := sm.Scope()
-	if scope.Name() == ownScope && scope.Attributes().Len() == 0 {
+	if scope.Name() == h.ownScope && scope.Attributes().Len() == 0 {
 		return 0
 	}
 	for _, l := range [...]struct{ name, value string }{
 		{"name", scope.Name()}, {"version", scope.Version()}, {"schema_url", sm.SchemaUrl()},
 	} {
 		if l.value != "" {
-			labels += label(scopePrefix+l.name, l.value)
+			labels += h.label(scopePrefix+l.name, l.value)
 		}
 	}
 	for k, v := range scope.Attributes().All() {
-		labels += label(scopePrefix+k, v.Str())
+		labels += h.label(scopePrefix+k, v.Str())
 	}
 	return labels
 }

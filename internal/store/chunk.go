@@ -255,8 +255,8 @@ const (
 )
 
 // list sets Series and Size from Members.
-func (c *Chunk) list(ownScope string) {
-	c.Series = series.Append(make([]series.Hash, 0, len(c.Members)), c.Metrics(), ownScope)
+func (c *Chunk) list(space series.Space) {
+	c.Series = space.Append(make([]series.Hash, 0, len(c.Members)), c.Metrics())
 	c.Size = int64(seriesSize*len(c.Series)) + int64(memberSize*len(c.Members))
 	for i := range c.Members {
 		c.Size += int64(len(c.Members[i].key))

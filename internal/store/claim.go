@@ -24,6 +24,8 @@ type Limits struct {
 
 // Claim is a batch of groups to export. Each group is in at most one unsettled claim.
 type Claim struct {
+	// Until is when the export must end, by the monotonic clock, or zero for never. Afterwards others may export the groups.
+	Until time.Time
 	// At is the timestamp of all points without one. Zero is that of the zeros with which series of aggregates begin: it is earlier than
 	// At and later than all claims before. It is zero if there are none.
 	At, Zero time.Time

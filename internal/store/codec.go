@@ -20,8 +20,9 @@ import (
 //	series        = number less that of the series before, start and last push in nanoseconds since the epoch, number of attributes,
 //	                names and values, base
 //	contributions = version, then for each: number less that of the one before, contribution
+//	state         = length of the chunk, chunk, value of each series
 //
-// Values are not in them. They are the base and the contributions of all pushers.
+// Values are only in states. Otherwise they are the base and the contributions of all pushers.
 const codecVersion = 1
 
 // ErrCorruptAggregate says that the bytes are no encoding of this version.
@@ -117,6 +118,41 @@ func (c *Chunk) decodeMember(r *reader, last uint64) (m Member, err error) {
 	}
 	m.Value, m.key = m.Base, string(memberKey(nil, c.Family, c.metric, m.Attributes))
 	return m, nil
+}
+
+// EncodeState encodes the chunk with its values, which must be known.
+func (c *Chunk) EncodeState() ([]byte, error) {
+	chunk, err := c.Encode()
+	if err != nil {
+		return nil, err
+	}
+	b := appendString(make([]byte, 0, len(chunk)+16*len(c.Members)), string(chunk))
+	for i := range c.Members {
+		b = c.Members[i].Value.Encode(b)
+	}
+	return b, nil
+}
+
+// DecodeState decodes a chunk with its values. Series and Size are the caller's to set.
+func DecodeState(b []byte) (*Chunk, error) {
+	r := reader{rest: b}
+	c, err := DecodeChunk([]byte(r.string()))
+	if err != nil {
+		return nil, err
+	}
+	for i := range c.Members {
+		m := &c.Members[i]
+		if m.Value, r.rest, err = merge.DecodeAccumulator(r.rest); err != nil {
+			return nil, err
+		}
+		if !c.Function.Makes(m.Value, c.kind()) {
+			return nil, ErrCorruptAggregate
+		}
+	}
+	if len(r.rest) > 0 {
+		return nil, ErrCorruptAggregate
+	}
+	return c, nil
 }
 
 // Contributions are those of one pusher to the series of an aggregate, by number.

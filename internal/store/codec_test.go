@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/merge"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
@@ -53,7 +54,7 @@ func nobody(string) (store.Holder, bool) { return store.Holder{}, false }
 // aggregateOf is what one push makes, and the contributions of its pusher.
 func aggregateOf(tb testing.TB, body string) (*store.Aggregate, store.Contributions) {
 	tb.Helper()
-	a, err := store.NewAggregate(pushtest.Scope, 1)
+	a, err := store.NewAggregate(series.Space{OwnScope: pushtest.Scope}, 1)
 	require.NoError(tb, err)
 	d := a.Draft()
 	p, err := d.Prepare(pushOf(tb, body, time.Unix(100, 5)), nil, nobody)
@@ -80,10 +81,10 @@ func TestCodecs(t *testing.T) {
 		chunks = append(chunks, decoded)
 	}
 	require.Len(t, chunks, 5)
-	store.RebuildChunks(pushtest.Scope, chunks, func(yield func(time.Time, store.Contributions) bool) {
+	store.RebuildChunks(series.Space{OwnScope: pushtest.Scope}, chunks, func(yield func(time.Time, store.Contributions) bool) {
 		yield(time.Unix(100, 5), again)
 	}, func(err error) { require.NoError(t, err) })
-	restored, err := store.NewAggregate(pushtest.Scope, a.Next, chunks...)
+	restored, err := store.NewAggregate(series.Space{OwnScope: pushtest.Scope}, a.Next, chunks...)
 	require.NoError(t, err)
 	assert.Equal(t, shown(t, a), shown(t, restored))
 	for c := range restored.Chunks() {
@@ -163,10 +164,10 @@ func FuzzChunk(f *testing.F) {
 		twice, err := again.Encode()
 		require.NoError(t, err)
 		require.Equal(t, encoded, twice)
-		store.RebuildChunks(pushtest.Scope, []*store.Chunk{c}, func(func(time.Time, store.Contributions) bool) {}, func(error) {})
+		store.RebuildChunks(series.Space{OwnScope: pushtest.Scope}, []*store.Chunk{c}, func(func(time.Time, store.Contributions) bool) {}, func(error) {})
 		if len(c.Members) > 0 {
 			c.Metrics()
-			_, _ = store.NewAggregate(pushtest.Scope, c.Members[len(c.Members)-1].Number+1, c)
+			_, _ = store.NewAggregate(series.Space{OwnScope: pushtest.Scope}, c.Members[len(c.Members)-1].Number+1, c)
 		}
 	})
 }

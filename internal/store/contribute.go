@@ -182,7 +182,7 @@ func (p *Prepared) read(c *Contribution) (err error) {
 					p.items = append(p.items, it)
 				}
 				if failed != nil {
-					err = Unsummable(describe(rm, sm, m, n, p.draft.of.scope), failed)
+					err = Unsummable(describe(rm, sm, m, n, p.draft.of.space), failed)
 					return
 				}
 				it.resource, it.scope, it.metric, it.index, it.sample = rm, sm, m, n, sample
@@ -193,7 +193,7 @@ func (p *Prepared) read(c *Contribution) (err error) {
 }
 
 // describe names a series of a push for its pusher.
-func describe(rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics, m pmetric.Metric, i int, ownScope string) string {
+func describe(rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics, m pmetric.Metric, i int, space series.Space) string {
 	md := pmetric.NewMetrics()
 	resource := md.ResourceMetrics().AppendEmpty()
 	rm.Resource().CopyTo(resource.Resource())
@@ -203,8 +203,7 @@ func describe(rm pmetric.ResourceMetrics, sm pmetric.ScopeMetrics, m pmetric.Met
 	only := scope.Metrics().AppendEmpty()
 	m.CopyTo(only)
 	keepPoint(only, i)
-	hashes := series.Append(nil, md, ownScope)
-	return series.Describe(md, ownScope, hashes[0])
+	return space.Describe(md, space.Append(nil, md)[0])
 }
 
 // keepPoint removes all points but one.
@@ -239,7 +238,7 @@ func (p *Prepared) merge(shares map[uint64]*merge.Contribution, replaced map[str
 		}
 		result, err := before.Push(shares[it.number], it.sample)
 		if err != nil {
-			return Unsummable(describe(it.resource, it.scope, it.metric, it.index, p.draft.of.scope), phrase(err))
+			return Unsummable(describe(it.resource, it.scope, it.metric, it.index, p.draft.of.space), phrase(err))
 		}
 		it.value, it.capped = result.Accumulator, result.Capped
 		shares[it.number] = result.Contribution
@@ -313,7 +312,7 @@ func (p *Prepared) Begins() []*Chunk {
 		c.Members = append(c.Members, Member{Number: it.number, Attributes: point(it.metric, it.index).Attributes(), Value: it.value})
 	}
 	for _, c := range all {
-		c.list(p.draft.of.scope)
+		c.list(p.draft.of.space)
 	}
 	return all
 }

@@ -12,6 +12,7 @@ import (
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/merge"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
 // Aggregate is the series of an aggregate. Drafts change it. It is not safe for concurrent use, but its chunks are immutable.
@@ -19,7 +20,7 @@ type Aggregate struct {
 	// Next is the number of the next series.
 	Next uint64
 
-	scope    string // see Options.Scope
+	space    series.Space
 	chunks   map[uint64]*Chunk
 	homes    map[uint64]uint64 // the chunk of each series
 	numbers  map[string]uint64 // series by key
@@ -36,9 +37,9 @@ type aggregateFamily struct {
 }
 
 // NewAggregate returns an aggregate of the chunks. Two series of the same key are an error, and next must exceed all numbers.
-func NewAggregate(ownScope string, next uint64, chunks ...*Chunk) (*Aggregate, error) {
+func NewAggregate(space series.Space, next uint64, chunks ...*Chunk) (*Aggregate, error) {
 	a := &Aggregate{
-		Next: max(next, 1), scope: ownScope, chunks: make(map[uint64]*Chunk), homes: make(map[uint64]uint64),
+		Next: max(next, 1), space: space, chunks: make(map[uint64]*Chunk), homes: make(map[uint64]uint64),
 		numbers: make(map[string]uint64), families: make(map[string]*aggregateFamily),
 	}
 	d := a.Draft()
@@ -351,7 +352,7 @@ func (d *Draft) Finish(all iter.Seq[Contributions]) error {
 	}
 	for n := range d.relist {
 		if c := d.chunks[n]; c != nil {
-			c.list(d.of.scope)
+			c.list(d.of.space)
 		}
 	}
 	return nil
@@ -418,7 +419,7 @@ func (d *Draft) Empty() bool {
 // RebuildChunks computes the values of decoded chunks from their bases and the contributions of all remembered pushers, each with the time
 // of the pusher's last push. It removes series that have none; a chunk may be left with no series. Corrupt is told about contributions
 // that do not fit.
-func RebuildChunks(ownScope string, chunks []*Chunk, pushers iter.Seq2[time.Time, Contributions], corrupt func(error)) {
+func RebuildChunks(space series.Space, chunks []*Chunk, pushers iter.Seq2[time.Time, Contributions], corrupt func(error)) {
 	members := make(map[uint64]*Member)
 	for _, c := range chunks {
 		for i := range c.Members {
@@ -441,6 +442,6 @@ func RebuildChunks(ownScope string, chunks []*Chunk, pushers iter.Seq2[time.Time
 	}
 	for _, c := range chunks {
 		c.Members = slices.DeleteFunc(c.Members, func(m Member) bool { return m.Value.Empty() })
-		c.list(ownScope)
+		c.list(space)
 	}
 }

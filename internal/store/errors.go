@@ -11,8 +11,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 )
 
-// ErrBusy says that the context ended while the change waited for its group or the storage. Nothing was changed.
-var ErrBusy = errors.New("an earlier change of this group is still being stored; try again later")
+// ErrBusy says that the context ended, or too much time passed, while a request waited for its group or the storage. Nothing was changed.
+var ErrBusy = errors.New("the store of groups is busy with earlier requests, so nothing was changed; try again later")
 
 // ConflictError says that a push conflicts with stored data. Its text is a Pushgateway's.
 type ConflictError struct{ detail string }
@@ -36,6 +36,11 @@ func RuleConflict(description string, key groupingkey.Key, rule *Rule) error {
 		description, key, strings.Join(rule.Without, " or "), rule.Name)}
 }
 
+// NameConflict returns the error for a metric whose name is longer than a store can hold.
+func NameConflict(name string, most int) error {
+	return &ConflictError{fmt.Sprintf("the name of metric %.64q... has %d bytes; groups::postgres holds names of %d bytes at most", name, len(name), most)}
+}
+
 // LimitError says which limit of the store a change exceeds.
 type LimitError struct {
 	Limit string // the setting's name
@@ -48,12 +53,25 @@ func (e *LimitError) Error() string {
 	return fmt.Sprintf("%s; the limit groups::%s is %d", e.What, e.Limit, e.Max)
 }
 
-// StorageError says that the storage extension failed. Nothing was changed.
-type StorageError struct{ Err error }
+// StorageError says that the storage extension or the database failed. Nothing was changed, unless it is unknown.
+type StorageError struct {
+	Err error
+	// Reading says that the request only reads.
+	Reading bool
+	// Uncertain says that the change may be stored: the connection failed before the answer. A repeated request does no harm.
+	Uncertain bool
+}
 
 // Error tells the client what to do.
 func (e *StorageError) Error() string {
-	return "the push could not be stored, so nothing was changed; try again later: " + e.Err.Error()
+	text := "the push could not be stored, so nothing was changed; try again later: "
+	switch {
+	case e.Reading:
+		text = "the groups could not be read; try again later: "
+	case e.Uncertain:
+		text = "it is unknown whether the change is stored; repeat the request: "
+	}
+	return text + e.Err.Error()
 }
 
 // Unwrap returns the storage's error.

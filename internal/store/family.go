@@ -35,7 +35,7 @@ func (o *Options) NewFamily(name, typ string, md pmetric.Metrics) (*Family, erro
 		}
 	}
 	withoutExemplars(md, func() {
-		f.Series = series.Append(nil, o.ForwardedPart(md), o.Scope)
+		f.Series = o.Space().Append(nil, o.ForwardedPart(md))
 		f.Encoded, err = Encode(md)
 	})
 	if err != nil {

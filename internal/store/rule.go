@@ -4,6 +4,7 @@
 package store
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -38,6 +39,14 @@ type Rule struct {
 type FunctionRule struct {
 	Names    *regexp.Regexp // anchored
 	Function merge.Function
+}
+
+// ShortestTTL is the shortest time for which a rule remembers pushers.
+func (rs Rules) ShortestTTL() time.Duration {
+	if len(rs) == 0 {
+		return 0
+	}
+	return slices.MinFunc(rs, func(a, b Rule) int { return cmp.Compare(a.PusherTTL, b.PusherTTL) }).PusherTTL
 }
 
 // Of returns the rule that takes a push with the grouping key, and the key of its aggregate. It is the first rule whose jobs

@@ -36,6 +36,23 @@ type Query struct {
 	After string
 }
 
+// nameSeparator ends each part of a name. It sorts before other characters, so that a name precedes its continuations, and does not
+// occur in UTF-8.
+const nameSeparator = "\x00\xff"
+
+// AppendName appends the text by which groups are ordered: job, then the labels.
+func AppendName(buffer []byte, key groupingkey.Key) []byte {
+	buffer = append(append(buffer, key.Job...), nameSeparator...)
+	for _, l := range key.Labels {
+		buffer = append(append(buffer, l.Name...), nameSeparator...)
+		buffer = append(append(buffer, l.Value...), nameSeparator...)
+	}
+	return buffer
+}
+
+// MaxCursorName bounds the part of a name that a cursor contains, in bytes.
+const MaxCursorName = 512
+
 // Found is the answer to a query.
 type Found struct {
 	Groups []Summary

@@ -46,11 +46,13 @@ package store
 
 import (
 	"context"
+	"iter"
 	"time"
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 )
 
 // Store holds groups.
@@ -89,8 +91,13 @@ type Store interface {
 	// Changed receives when something may be due earlier than Claim returned.
 	Changed() <-chan struct{}
 
-	// Snapshots returns all groups, sorted by canonical path. Content is not copied.
-	Snapshots(ctx context.Context) ([]Snapshot, error)
+	// Snapshots yields all groups, sorted by canonical path. Content is not copied. An error is the last element: a *StorageError or
+	// ErrBusy. A store in a database yields the groups of one moment, and has few of them in memory.
+	Snapshots(ctx context.Context) iter.Seq2[Snapshot, error]
+	// Families yields all groups by the names of their families. Plan gets the types of each name, and returns sets of names. For each
+	// set in order, the groups that have one of its families follow, sorted by canonical path and with these families only. All groups
+	// follow in a set with EveryGroup. Errors and moments are those of Snapshots. Plan is called once, before the first element.
+	Families(ctx context.Context, plan func(types map[string][]string) [][]string) iter.Seq2[Fragment, error]
 	// Search returns the groups that a query selects. Each group is consistent, but not all at the same moment. A search delays
 	// pushes no more than another push does. The error is ErrCursor, the context's or one of reading.
 	Search(ctx context.Context, q Query) (Found, error)
@@ -98,14 +105,30 @@ type Store interface {
 	Group(ctx context.Context, key groupingkey.Key) (Summary, Snapshot, error)
 	// Jobs returns the jobs that have groups, in no order. The error is the context's or one of reading.
 	Jobs(ctx context.Context) ([]Job, error)
-	// Counts returns the current size of the store.
+	// Counts returns the current size of the store. It returns in about a second if a database hangs.
 	Counts() Counts
 	// Waiting returns the number of groups with unaccepted changes, and the time of the oldest change. It does not count
-	// suspects.
+	// suspects. It returns in about a second if a database hangs.
 	Waiting() (groups int, oldest time.Time)
 
 	// Close releases the storage.
 	Close(ctx context.Context) error
+}
+
+// Replicated is a Store in a database that several replicas share.
+type Replicated interface {
+	// Database returns the state of the database.
+	Database() Database
+}
+
+// Database is the state of a database as this replica sees it.
+type Database struct {
+	// Err says why the last look at the database failed. It is nil if it was reached, and has no secrets.
+	Err error
+	// Synchronous says that commits wait for a standby.
+	Synchronous bool
+	// Connections are in use here, of at most MaxConnections.
+	Connections, MaxConnections int
 }
 
 // Options are the settings of a Store.
@@ -129,6 +152,8 @@ type Options struct {
 	RepublishInterval time.Duration
 	// Scope is the name of the scope without scope labels.
 	Scope string
+	// SeriesKey makes hashes of series the same in all processes. Restore sets it. Nil is for stores that keep no hashes.
+	SeriesKey *series.Key
 	// Forwarded selects the forwarded part of stored metrics and must not change them. Only these series are indexed,
 	// exported and ended by markers. Nil forwards everything.
 	Forwarded func(held pmetric.Metrics) pmetric.Metrics
@@ -144,6 +169,9 @@ type Options struct {
 
 	_ struct{}
 }
+
+// Space returns what identifies series.
+func (o *Options) Space() series.Space { return series.Space{OwnScope: o.Scope, Key: o.SeriesKey} }
 
 // ForwardedPart returns the forwarded part of stored metrics.
 func (o *Options) ForwardedPart(held pmetric.Metrics) pmetric.Metrics {
@@ -169,6 +197,7 @@ const (
 	Read    Operation = "read"
 	Write   Operation = "write"
 	Corrupt Operation = "corrupt" // unreadable record
+	Shared  Operation = "shared"  // another process uses the same records
 )
 
 // Counts is the size of the store.
@@ -190,6 +219,16 @@ type Snapshot struct {
 	// Families are sorted by name, without push times. A name is there twice if the aggregate and the ordinary group both have it.
 	Families  []Held
 	Aggregate *AggregateInfo
+}
+
+// EveryGroup in a set of Store.Families selects the groups that have no family of the set, too. It is no name.
+const EveryGroup = ""
+
+// Fragment is a group with its families of a set.
+type Fragment struct {
+	Snapshot
+
+	Set int // index of the set
 }
 
 // AggregateInfo describes the aggregate of a group for readers.

@@ -59,7 +59,7 @@ const banner = (text) => {
 	put(element("banner"), text);
 };
 
-const restoring = "The groups are being restored. Pushes get 503 until that is done.";
+const restoring = "The groups are not ready after a start. Pushes get 503 until they are.";
 
 const overviews = repeat(5000, async (signal) => {
 	const overview = await get("overview", {}, signal);

@@ -160,6 +160,9 @@ export const copyButton = (label, text) => {
 	return element;
 };
 
+/** A line that says what a view shows of one replica and what of all, if there can be several. */
+export const replicaNote = (page, text) => page.overview.groups?.shared && h("p", { class: "muted" }, text);
+
 /** What a list shows instead of rows: a sentence, and a command to try. */
 export const emptyState = (sentence, command) => h("div", { class: "empty" }, h("p", {}, sentence),
 	command && h("div", { class: "command" }, h("code", {}, command), copyButton("Copy", () => command)));

@@ -43,6 +43,7 @@ export const start = (page) => {
 		show({ total, late, since, missing }) {
 			put(summary, plural(total, "job"), late > 0 && [" ", badge("warn", `${count(late)} late`)]);
 			put(note, `Late: no push for three usual gaps, which takes three pushes to know. Pushes are counted since ${stamp(since)}.`,
+				page.overview.groups?.shared && " Last push and groups are of all replicas; gap, pushes and last answer of this one.",
 				missing > 0 && ` The table is full: ${plural(missing, "newer job")} missing. Raise page::jobs to see more.`);
 		},
 	});

@@ -4,7 +4,7 @@
 // Live: pushes as they come, from a stream of server-sent events.
 
 import { absolute, apiURL, refusalOf } from "./api.js";
-import { afterwards, button, choice, emptyState, h, labels, outcome, problem, put, search, svg } from "./dom.js";
+import { afterwards, button, choice, emptyState, h, labels, outcome, problem, put, replicaNote, search, svg } from "./dom.js";
 import { bytes, clock, count, duration, plural, rate, stamp, zone } from "./format.js";
 import { examplePush } from "./list.js";
 import { table } from "./table.js";
@@ -176,7 +176,7 @@ export const start = (page) => {
 			h("div", { class: "toolbar" }, filter.element, which.element,
 				page.overview.allowed.peek && h("label", { class: "field" }, h("span", {}, "Peek at values of"), peek),
 				h("span", { class: "actions" }, pause, clear), h("span", { class: "end" }, missed, state)),
-			failure.element, summary,
+			failure.element, summary, replicaNote(page, "Only requests to this replica. Groups shows what all replicas hold."),
 			h("div", { role: "log", "aria-live": "off", "aria-label": "Pushes" }, list.element)),
 		update() {
 			const { q = "", outcome: only = "", peek: job = "" } = page.params;

@@ -3,7 +3,7 @@
 
 // Refused: the pushes that were not taken, and why.
 
-import { age, button, h, outcome, put } from "./dom.js";
+import { age, button, h, outcome, put, replicaNote } from "./dom.js";
 import { bytes, count, plural, stamp } from "./format.js";
 import { examplePush, listView } from "./list.js";
 import { groupOf } from "./live.js";
@@ -43,7 +43,7 @@ export const start = (page) => {
 		columns,
 		key: (refusal) => [refusal.path ?? refusal.url, refusal.reason, refusal.text, refusal.first].join("\n"),
 		toolbar: summary,
-		above: reasons,
+		above: [reasons, replicaNote(page, "Only requests to this replica.")],
 		empty: ["No push has been refused. This one would be, since its value is no number:", examplePush("abc")],
 		show({ total, since, byReason }) {
 			put(summary, `${plural(total, "push", "pushes")} refused since ${stamp(since)}`);

@@ -4,7 +4,7 @@
 // Status: how the receiver is, what waits for the backend, and how it is configured.
 
 import { get, repeat, wipe } from "./api.js";
-import { age, ask, badge, bar, button, h, labels, problem, put, terms } from "./dom.js";
+import { age, ask, badge, bar, button, h, labels, problem, put, replicaNote, terms } from "./dom.js";
 import { bytes, count, duration, plural, rate, stamp, until } from "./format.js";
 import { table } from "./table.js";
 
@@ -44,6 +44,13 @@ export const quarantineColumns = [
 	{ title: "Series", number: true, cell: (part) => count(part.series) },
 	{ title: "Since", number: true, cell: (part) => age(part.since) },
 	{ title: "Next try", number: true, cell: (part) => until(part.retry) },
+];
+
+// The state of the database that replicas share. A replica that cannot reach it refuses pushes.
+const databaseState = ({ error, synchronous, connections, maxConnections }) => [
+	error ? badge("bad", "not reached") : badge("good", "reached"), ` ${connections} of ${maxConnections} connections in use`,
+	error && h("div", { class: "reason" }, error),
+	!synchronous && h("div", { class: "muted" }, "Commits wait for no standby: a failover can lose acknowledged pushes."),
 ];
 
 const settingColumns = [
@@ -92,6 +99,7 @@ export const start = (page) => {
 			["Bytes received", bytes(totals.bytes)],
 			["Groups deleted", groups && count(totals.deleted)],
 			["Storage", groups && (groups.storage ?? badge("warn", "memory only, lost on restart"))],
+			["Database", groups?.database && databaseState(groups.database)],
 			["Expiry", groups && (groups.ttl === undefined ? "never" : `${duration(groups.ttl)} after the last push`)],
 			["Viewers", maxViewers && `${viewers} of at most ${maxViewers}`],
 		]));
@@ -121,6 +129,7 @@ export const start = (page) => {
 	return {
 		element: h("div", { class: "view" },
 			h("h1", { class: "offscreen" }, title), failure.element,
+			replicaNote(page, "Counts of pushes and exports are of this replica. Groups, their limits and what waits are of all replicas."),
 			h("div", { class: "panels" },
 				h("div", {}, section("Receiver", state), section("Limits", limitTable.element)),
 				h("div", {}, section("Exports", waiting, exportTable.element, quarantined), section("Build", build))),

@@ -12,7 +12,6 @@ import (
 
 	"go.opentelemetry.io/collector/pdata/pmetric"
 
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
@@ -39,7 +38,7 @@ type aggregate struct {
 }
 
 func (s *Store) newAggregate(id uint64, rule *store.Rule) *aggregate {
-	state, err := store.NewAggregate(s.options.Scope, 1)
+	state, err := store.NewAggregate(s.options.Space(), 1)
 	if err != nil {
 		panic(err) // It has no chunks that could contradict each other.
 	}
@@ -153,22 +152,13 @@ type contribution struct {
 	stored  bool               // there is a storage
 	records map[*family][]byte // of chunks that are to be stored, encoded
 	begun   store.Counts
-	notes   notes
-}
-
-// notes are what the observer is told when the change is made.
-type notes struct {
-	resets, capped int
-	replaced       []store.ReplacedType
-	folded         map[store.FoldCause]int
-	returned       []groupingkey.Key
-	quiet          []string // paths of pushers that were folded without DELETE
+	notes   store.Notes
 }
 
 // contribute begins a change of the group's aggregate. The group is locked.
 func (c *change) contribute(s *Store, rule *store.Rule) *contribution {
 	k := &contribution{
-		of: c.group.aggregate, pushers: make(map[string]*pusher), rule: rule, records: make(map[*family][]byte), notes: notes{folded: make(map[store.FoldCause]int)},
+		of: c.group.aggregate, pushers: make(map[string]*pusher), rule: rule, records: make(map[*family][]byte),
 	}
 	if k.of == nil {
 		k.begins, k.of = true, s.newAggregate(newID(), rule)

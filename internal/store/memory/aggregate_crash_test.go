@@ -15,6 +15,7 @@ import (
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/memory"
 )
 
 // script has all that happens to an aggregate: series begin and end, pushers restart, are deleted and folded, series expire, and a family
@@ -32,7 +33,7 @@ func play(tb testing.TB, s *testStore, step string) error {
 	case "PASS":
 		d, err := time.ParseDuration(rest)
 		require.NoError(tb, err)
-		s.pass(d)
+		s.Pass(d)
 		return nil
 	case "EXPIRE":
 		_, err := s.Expire(tb.Context())
@@ -52,8 +53,8 @@ func again(tb testing.TB, records map[string][]byte, day time.Time) *testStore {
 	o := aggregating()
 	o.TTL = 3 * time.Hour
 	s, failed := restoredWith(tb, newClient(records), o)
-	s.set(day)
-	require.Empty(tb, failed.all)
+	s.Set(day)
+	require.Empty(tb, failed.All)
 	return s
 }
 
@@ -75,24 +76,24 @@ func TestAggregateCrashes(t *testing.T) {
 		operations += len(crashes)
 		after := values(t, s)
 		for i, records := range crashes {
-			restarted := again(t, records, s.now())
+			restarted := again(t, records, s.Now())
 			require.Contains(t, []string{before, after}, values(t, restarted), "%s, operation %d", step, i)
 			require.NoError(t, play(t, restarted, step))
 			require.Equal(t, after, values(t, restarted), "%s again, operation %d", step, i)
 		}
-		restarted := again(t, c.crashed(), s.now())
+		restarted := again(t, c.crashed(), s.Now())
 		require.Equal(t, after, values(t, restarted), step)
 		require.Equal(t, s.Counts().Pushers, restarted.Counts().Pushers, step)
 		require.Equal(t, s.Counts().Series, restarted.Counts().Series, step)
 		exportValues(t, s)
 	}
-	require.Empty(t, failed.all)
+	require.Empty(t, failed.All)
 	assert.Greater(t, operations, 2*len(script))
 	for range 3 {
 		require.NoError(t, export(t, s, func(*store.Part) store.Outcome { return accepted }))
-		s.pass(time.Minute)
+		s.Pass(time.Minute)
 	}
-	assert.ElementsMatch(t, []string{"pushgateway/groups", "pushgateway/pushers"}, slices.Collect(maps.Keys(c.records)))
+	assert.ElementsMatch(t, []string{memory.NumbersName, memory.PushersName, memory.OwnerName}, slices.Collect(maps.Keys(c.records)))
 }
 
 // TestAggregateFailures has each operation fail in each way, then the storage work again.
@@ -114,14 +115,14 @@ func TestAggregateFailures(t *testing.T) {
 				if step != "EXPIRE" { // which can have done a part
 					require.Equal(t, was, values(t, s))
 				}
-				crashed := again(t, c.crashed(), s.now())
-				day := s.now()
+				crashed := again(t, c.crashed(), s.Now())
+				day := s.Now()
 				require.NoError(t, play(t, s, step))
 				want := values(t, s)
-				s.set(day)
+				s.Set(day)
 				require.NoError(t, play(t, crashed, step))
 				require.Equal(t, want, values(t, crashed), "%s fails at %d", step, n)
-				require.Equal(t, want, values(t, again(t, c.crashed(), s.now())), step)
+				require.Equal(t, want, values(t, again(t, c.crashed(), s.Now())), step)
 			}
 		}
 	}

@@ -97,12 +97,8 @@ const changesAtOnce = 64
 
 // Wipe implements store.Store.
 func (s *Store) Wipe(ctx context.Context) error {
-	snapshots, err := s.Snapshots(ctx)
-	if err != nil {
-		return err
-	}
 	var keys []groupingkey.Key
-	for _, snapshot := range snapshots {
+	for snapshot := range s.Snapshots(ctx) {
 		keys = append(keys, snapshot.Key)
 	}
 	return forEach(keys, func(key groupingkey.Key) error {
@@ -158,14 +154,14 @@ type change struct {
 	outgoing []*content // dropped contents that are not replaced by the same series
 	incoming []*content // added contents that do not replace the same series
 
-	oldSeries map[series.Hash]bool // series of the dropped contents, and whether they end
-	readded   map[series.Hash]bool // pending series that are added again
-	added     []series.Hash        // series that are new to the store
-	taken     []takeover
-	ended     []series.Hash // series that end without a marker
-	times     content       // push times of a created group
-	markers   []*markers
-	counts    store.Counts // differences
+	store.Difference                      // of outgoing and incoming
+	reserved         int                  // the first of Added, which are in the index
+	readded          map[series.Hash]bool // added series that are pending
+	taken            []takeover           // added series that are pending elsewhere
+
+	times   content // push times of a created group
+	markers []*markers
+	counts  store.Counts // differences
 }
 
 // takeover is a series with a pending marker in another group.
@@ -219,22 +215,29 @@ func (s *Store) compare(c *change) {
 		c.times = s.timesOf(g.key)
 	}
 	c.outgoing, c.incoming = c.findOutgoing(), c.findIncoming()
-	c.oldSeries = make(map[series.Hash]bool)
-	for _, content := range c.outgoing {
-		for _, h := range content.series {
-			c.oldSeries[h] = true
-		}
-	}
+	var few [2][8]store.Content // Most changes have no more.
+	old, added := few[0][:0], few[1][:0]
 	g.mu.Lock()
-	defer g.mu.Unlock()
-	for _, old := range c.outgoing {
-		if old.exported.IsZero() {
-			if g.dropping == nil {
-				g.dropping = make(map[*content]bool)
-			}
-			g.dropping[old] = true
+	for _, content := range c.outgoing {
+		exported := !content.exported.IsZero()
+		if !exported {
+			g.drops(content)
 		}
+		old = append(old, store.Content{Series: content.series, Exported: exported})
 	}
+	g.mu.Unlock()
+	for _, content := range c.incoming {
+		added = append(added, store.Content{Series: content.series})
+	}
+	c.Difference = store.Compare(old, added)
+}
+
+// drops withholds a content that was never exported from claims. The group's mu is held.
+func (g *group) drops(c *content) {
+	if g.dropping == nil {
+		g.dropping = make(map[*content]bool)
+	}
+	g.dropping[c] = true
 }
 
 // abandon lets claims use the contents that the change would have dropped.
@@ -287,26 +290,27 @@ func (c *change) findIncoming() []*content {
 	return contents
 }
 
-// endSeries builds the markers for ending series that were exported.
+// endSeries builds the markers for ending series that were exported. It decodes one content at a time.
 func (s *Store) endSeries(c *change) error {
-	if len(c.oldSeries) == 0 {
+	if len(c.Marked) == 0 {
 		return nil
 	}
-	var exported []*content
-	for _, content := range c.outgoing {
-		if c.group.isDropping(content) {
-			continue
+	marked := func(h series.Hash) bool { return c.Marked[h] }
+	ending := func(yield func(pmetric.Metrics) bool) {
+		for _, content := range c.outgoing {
+			if slices.ContainsFunc(content.series, marked) && !yield(s.metricsOf(c, content)) {
+				return
+			}
 		}
-		exported = append(exported, content)
 	}
-	return s.newMarkers(c, exported, func(h series.Hash) bool { return c.oldSeries[h] })
-}
-
-// isDropping reports whether the current change drops the content without a marker.
-func (g *group) isDropping(c *content) bool {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.dropping[c]
+	all, err := s.options.NewMarkers(ending, marked)
+	if err != nil {
+		return &store.StorageError{Err: err}
+	}
+	for _, m := range all {
+		c.markers = append(c.markers, &markers{content: content{encoded: m.Encoded, series: m.Series, slot: noSlot}, group: c.group})
+	}
+	return nil
 }
 
 // metricsOf decodes a content of the change. Push times are not stored encoded and are built.
@@ -326,7 +330,7 @@ func (s *Store) publish(c *change) {
 	for _, t := range c.taken {
 		s.takeOver(g, t)
 	}
-	for _, h := range c.ended {
+	for h := range c.Ended {
 		delete(s.series, h)
 	}
 	g.readding = nil
@@ -379,7 +383,7 @@ func (s *Store) publishGroup(c *change, now time.Time) {
 	}
 	s.dropMarkers(g, c.acked)
 	for _, m := range c.markers {
-		m.lapsed = exported.Add(lookback)
+		m.lapsed = exported.Add(store.Lookback)
 		s.addMarkers(m)
 	}
 	if c.create {

@@ -192,7 +192,7 @@ func (s *Store) markerParts(g *group, of *claimed) (parts []*store.Part) {
 		}
 		parts = append(parts, &store.Part{
 			Series: len(left), Markers: left, Origin: &origin{content: &m.content, markers: m},
-			Build: func(left []series.Hash) pmetric.Metrics { return m.build(left, s.options.Scope) },
+			Build: func(left []series.Hash) pmetric.Metrics { return m.build(&s.options, left) },
 		})
 	}
 	return parts

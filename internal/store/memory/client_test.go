@@ -33,6 +33,8 @@ type client struct {
 	fault func() fault
 	// unreadable keys fail when they are read.
 	unreadable map[string]bool
+	// unwritable keys fail when they are written.
+	unwritable map[string]fault
 	// applied is called after each single change, if not nil.
 	applied func()
 
@@ -98,6 +100,9 @@ func (c *client) apply(op *storage.Operation) error {
 		op.Value = c.records[op.Key]
 		return nil
 	case storage.Set:
+		if c.unwritable[op.Key] == before {
+			return errStorage
+		}
 		c.records[op.Key] = op.Value
 		c.bytes += len(op.Value)
 	case storage.Delete:
@@ -106,6 +111,9 @@ func (c *client) apply(op *storage.Operation) error {
 	c.touched = append(c.touched, op.Key)
 	if c.applied != nil {
 		c.applied()
+	}
+	if c.unwritable[op.Key] != works {
+		return errStorage
 	}
 	return nil
 }

@@ -117,7 +117,7 @@ func TestCommitsTogether(t *testing.T) {
 					changes = append(changes, c.begin(func() error { return change(t, s, i, tc.steps(i)) }))
 				}
 				synctest.Wait()
-				assert.Equal(t, tc.count, s.Queued())
+				assert.Equal(t, tc.count, memoryOf(s).Queued())
 				assert.Empty(t, snapshotsOf(t, s), "nothing is visible before it is stored")
 				c.open()
 				for _, done := range changes {
@@ -193,7 +193,7 @@ func TestCommitsFailTogether(t *testing.T) {
 				var refused *store.StorageError
 				require.ErrorAs(t, err, &refused)
 			}
-			assert.Len(t, failed.all, 1)
+			assert.Len(t, failed.All, 1)
 			now := stateOf(t, s)
 			delete(held.Groups, "/metrics/job/first")
 			delete(now.Groups, "/metrics/job/first")
@@ -226,7 +226,7 @@ func TestCrashesOfABatch(t *testing.T) {
 			require.NoError(t, err)
 		}
 		after := stateOf(t, s)
-		kept := before.series(t)
+		kept := before.Series(t)
 		require.Greater(t, len(crashes), 10)
 		for _, records := range crashes {
 			crashed := reopened(t, records)
@@ -270,10 +270,10 @@ func TestChangeWhoseClientHasGone(t *testing.T) {
 			errs := together(t, c, s, func() {
 				gone = c.begin(func() error { return push(ctx, t, s, path, "a") })
 				synctest.Wait()
-				assert.Equal(t, 3, s.Queued())
+				assert.Equal(t, 3, memoryOf(s).Queued())
 				cancel()
 				require.ErrorIs(t, <-gone, store.ErrBusy)
-				assert.Equal(t, 2, s.Queued())
+				assert.Equal(t, 2, memoryOf(s).Queued())
 			}, "FAIL job/y", "FAIL job/z")
 			assert.Equal(t, []error{nil, nil}, errs)
 			for _, job := range []string{"y", "z"} {
@@ -373,7 +373,7 @@ func TestChangesOfOneGroupInOrder(t *testing.T) {
 				c.awaitBatch()
 				second := c.begin(func() error { return change(t, s, 2, tc.then) })
 				synctest.Wait()
-				assert.Zero(t, s.Queued(), "it waits for its group")
+				assert.Zero(t, memoryOf(s).Queued(), "it waits for its group")
 				ctx, cancel := context.WithCancel(t.Context())
 				third := c.begin(func() error { return push(ctx, t, s, "job/j", "c") })
 				synctest.Wait()

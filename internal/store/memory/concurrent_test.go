@@ -30,7 +30,7 @@ func TestConcurrentGroups(t *testing.T) {
 		changes.Go(func() {
 			r := rand.New(rand.NewPCG(11, uint64(i)))
 			for n := range 100 {
-				_ = changeOf(r, path, n).do(t, s)
+				_ = changeOf(r, path, n).Do(t, s)
 			}
 		})
 	}

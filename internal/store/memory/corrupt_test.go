@@ -68,8 +68,8 @@ func TestDamage(t *testing.T) {
 				damaged := maps.Clone(records)
 				damaged[key] = d.record
 				s, failed := restored(t, walker{newClient(damaged)})
-				require.Len(t, failed.all, 1, d.name)
-				require.True(t, strings.HasPrefix(failed.all[0], "corrupt "+key+": "), failed.all[0])
+				require.Len(t, failed.All, 1, d.name)
+				require.True(t, strings.HasPrefix(failed.All[0], "corrupt "+key+": "), failed.All[0])
 				requireRest(t, key, whole, stateOf(t, s))
 			}
 		})
@@ -113,9 +113,9 @@ func TestMissing(t *testing.T) {
 		s, failed := restored(t, newClient(left))
 		requireRest(t, key, whole, stateOf(t, s))
 		if strings.Count(key, "/") == 1 && key != memory.NumbersName {
-			assert.Empty(t, failed.all)
+			assert.Empty(t, failed.All)
 		} else {
-			assert.Equal(t, []string{"corrupt " + key + ": missing or unreadable"}, failed.all)
+			assert.Equal(t, []string{"corrupt " + key + ": missing or unreadable"}, failed.All)
 		}
 	}
 }
@@ -133,10 +133,10 @@ func TestUnreadable(t *testing.T) {
 		c.unreadable = map[string]bool{key: true}
 		s, failed := restored(t, c)
 		requireRest(t, key, whole, stateOf(t, s))
-		require.Equal(t, []string{"read " + key + ": the storage has failed"}, failed.all)
+		require.Equal(t, []string{"read " + key + ": the storage has failed"}, failed.All)
 		c.unreadable = nil
 		s, failed = restored(t, c)
-		require.Empty(t, failed.all)
+		require.Empty(t, failed.All)
 		require.Equal(t, whole, stateOf(t, s), "nothing was overwritten")
 	}
 }
@@ -189,7 +189,7 @@ func TestNewestGroupOfAKey(t *testing.T) {
 
 	s, failed := restored(t, c)
 	assert.Equal(t, want, stateOf(t, s), "what was acknowledged last")
-	assert.Equal(t, []string{"corrupt pushgateway/1: corrupt: its group exists twice, and this record is the older one"}, failed.all)
+	assert.Equal(t, []string{"corrupt pushgateway/1: corrupt: its group exists twice, and this record is the older one"}, failed.All)
 	require.NoError(t, do(t, s, 101, "DELETE job/b"))
 	require.NoError(t, do(t, s, 102, "SETTLE job/b"))
 	again := reopened(t, c.crashed())
@@ -219,8 +219,8 @@ func TestSeriesTwice(t *testing.T) {
 
 	s, failed := restored(t, c)
 	assert.Equal(t, []string{"job/a lives q", "job/a/x/1 lives p", "job/b lives", "job/b/x/1 lives r"}, shown(t, s))
-	require.Len(t, failed.all, 1, "a marker may have been dropped since its series was taken over")
-	assert.Contains(t, failed.all[0], "another group has some of its series")
+	require.Len(t, failed.All, 1, "a marker may have been dropped since its series was taken over")
+	assert.Contains(t, failed.All[0], "another group has some of its series")
 }
 
 // lostNumbers are ways in which the record of where groups end can be of no use.
@@ -243,12 +243,12 @@ func TestLostNumbers(t *testing.T) {
 		for _, client := range []storage.Client{c, walker{c}} {
 			c.records[memory.NumbersName] = lost
 			s, failed := restored(t, client)
-			require.Len(t, failed.all, 1)
+			require.Len(t, failed.All, 1)
 			require.Equal(t, want, stateOf(t, s))
 			require.NoError(t, do(t, s, 1000, "POST job/j0"))
 			want = stateOf(t, s)
 			s, failed = restored(t, client)
-			require.Empty(t, failed.all, "written down again")
+			require.Empty(t, failed.All, "written down again")
 			require.Equal(t, want, stateOf(t, s))
 		}
 	}
@@ -285,7 +285,7 @@ func TestLostNumbersOfHighGroups(t *testing.T) {
 			c := onlyHigh(t)
 			c.records[memory.NumbersName] = []byte("corrupt")
 			s, failed := restored(t, client(c))
-			assert.Contains(t, failed.all, "corrupt "+memory.NumbersName+": written in an encoding that is unknown to this version of the receiver")
+			assert.Contains(t, failed.All, "corrupt "+memory.NumbersName+": written in an encoding that is unknown to this version of the receiver")
 			assert.Equal(t, want, stateOf(t, s))
 			require.NoError(t, do(t, s, 100, "PUT job/new a"))
 			assert.Equal(t, stateOf(t, s), reopened(t, c.crashed()), "found again")
@@ -311,14 +311,14 @@ func TestNumbersThatCannotBeReadForNow(t *testing.T) {
 			return works
 		}
 		s, failed := restored(t, c)
-		assert.Equal(t, slices.Repeat([]string{"read " + memory.NumbersName + ": the storage has failed"}, 3), failed.all)
+		assert.Equal(t, slices.Repeat([]string{"read " + memory.NumbersName + ": the storage has failed"}, 3), failed.All)
 		assert.Equal(t, want, stateOf(t, s))
 
 		c.fault = func() fault { return before }
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		o := options()
-		o.StorageFailed = failed.report
+		o.StorageFailed = failed.Report
 		require.ErrorIs(t, newStoreOn(c, o).Restore(ctx), context.DeadlineExceeded, "the receiver is shut down")
 	})
 }
@@ -329,10 +329,10 @@ func TestReadOneByOne(t *testing.T) {
 	c := newClient(written(t))
 	want := reopened(t, c.crashed())
 	o, failed := options(), &failures{}
-	o.StorageFailed = failed.report
+	o.StorageFailed = failed.Report
 	s := newStoreOn(oneByOne{c}, o)
 	require.NoError(t, s.Restore(t.Context()))
-	assert.Empty(t, failed.all)
+	assert.Empty(t, failed.All)
 	assert.Equal(t, want, stateOf(t, s))
 }
 
@@ -359,9 +359,9 @@ func TestRestoreEndsWithItsContext(t *testing.T) {
 		return works
 	}
 	o := options()
-	o.StorageFailed = failed.report
+	o.StorageFailed = failed.Report
 	s := newStoreOn(c, o)
 	require.ErrorIs(t, s.Restore(ctx), context.Canceled)
-	assert.Empty(t, failed.all)
+	assert.Empty(t, failed.All)
 	assert.Empty(t, snapshotsOf(t, s))
 }

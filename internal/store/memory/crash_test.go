@@ -6,13 +6,12 @@ package memory_test
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
-	"go.opentelemetry.io/collector/pdata/pmetric"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
@@ -44,7 +43,7 @@ func (tr *trial) restart(t *testing.T, records map[string][]byte) {
 	t.Helper()
 	tr.c.fault, tr.c.applied, tr.c.records = nil, nil, records
 	tr.s, tr.failed = restored(t, tr.c)
-	require.Empty(t, tr.failed.all)
+	require.Empty(t, tr.failed.All)
 	tr.c.applied = func() { tr.crashes = append(tr.crashes, tr.c.crashed()) }
 }
 
@@ -53,30 +52,10 @@ func (tr *trial) replayed(t *testing.T, step randomStep) map[string]groupState {
 	t.Helper()
 	s := newStore(options())
 	for _, earlier := range tr.acknowledged {
-		require.NoError(t, earlier.do(t, s))
+		require.NoError(t, earlier.Do(t, s))
 	}
-	_ = step.do(t, s)
+	_ = step.Do(t, s)
 	return stateOf(t, s).Groups
-}
-
-// series are those that a backend shows unless their markers are exported.
-func (s state) series(tb testing.TB) map[series.Hash]bool {
-	tb.Helper()
-	all := s.pending()
-	for _, g := range s.Groups {
-		for _, h := range g.Times {
-			all[h] = true
-		}
-		for _, family := range g.Families {
-			_, text, _ := strings.Cut(family, "{")
-			md, err := new(pmetric.JSONUnmarshaler).UnmarshalMetrics([]byte("{" + text))
-			require.NoError(tb, err)
-			for _, h := range sortedSeries(md) {
-				all[h] = true
-			}
-		}
-	}
-	return all
 }
 
 // attempt makes a change, and holds what a crash would leave at each moment of it to the groups before and after. No series is
@@ -84,20 +63,20 @@ func (s state) series(tb testing.TB) map[series.Hash]bool {
 func (tr *trial) attempt(t *testing.T, step randomStep) {
 	t.Helper()
 	before, after := stateOf(t, tr.s), tr.replayed(t, step)
-	tr.crashes, tr.failed.all = nil, nil
-	err := step.do(t, tr.s)
+	tr.crashes, tr.failed.All = nil, nil
+	err := step.Do(t, tr.s)
 	now := stateOf(t, tr.s)
 	switch {
 	case err == nil:
 		tr.acknowledged = append(tr.acknowledged, step)
 		require.Equal(t, after, now.Groups)
-	case step.settles == "":
+	case step.Settles == "":
 		require.Equal(t, before, now)
 	default:
 		require.Equal(t, before.Groups, now.Groups)
 	}
-	kept := before.series(t)
-	for _, h := range before.Pending[path(t, step.settles)] {
+	kept := before.Series(t)
+	for _, h := range before.Pending[path(t, step.Settles)] {
 		delete(kept, h)
 	}
 	requireKept(t, kept, now)
@@ -120,7 +99,7 @@ func path(t *testing.T, of string) string {
 
 func requireKept(t *testing.T, kept map[series.Hash]bool, s state) {
 	t.Helper()
-	there := s.series(t)
+	there := s.Series(t)
 	for h := range kept {
 		require.Contains(t, there, h)
 	}
@@ -130,7 +109,7 @@ func requireKept(t *testing.T, kept map[series.Hash]bool, s state) {
 func (tr *trial) settle(t *testing.T, err error, after map[string]groupState) {
 	t.Helper()
 	if _, failed := errors.AsType[*store.StorageError](err); failed {
-		assert.NotEmpty(t, tr.failed.all)
+		assert.NotEmpty(t, tr.failed.All)
 		tr.doubtful = append(tr.doubtful, after)
 		require.Contains(t, append([]map[string]groupState{stateOf(t, tr.s).Groups}, tr.doubtful...), reopened(t, tr.c.crashed()).Groups)
 		return
@@ -147,8 +126,8 @@ func (tr *trial) wrote() bool { return len(tr.crashes) > 0 || len(tr.doubtful) =
 // reopened is what a restart brings back, without complaints.
 func reopened(tb testing.TB, records map[string][]byte) state {
 	tb.Helper()
-	s, failed := restored(tb, newClient(records))
-	require.Empty(tb, failed.all)
+	s, failed := restored(tb, newClient(maps.Clone(records)))
+	require.Empty(tb, failed.All)
 	return stateOf(tb, s)
 }
 
@@ -245,7 +224,7 @@ func TestLeftovers(t *testing.T) {
 	require.Error(t, do(t, s, 2, "PUT job/j "+many(0, 30)))
 	require.NoError(t, do(t, s, 3, "DELETE job/j"))
 	require.NoError(t, do(t, s, 4, "SETTLE job/j"))
-	assert.Len(t, c.records, 1)
+	assert.Len(t, c.records, 2, "the numbers and the owner")
 }
 
 // TestDoubtBlocks refuses further changes while it cannot be ruled out that one that was refused comes back.
@@ -265,7 +244,7 @@ func TestDoubtBlocks(t *testing.T) {
 	}
 	require.Error(t, do(t, s, 2, "PUT job/j b"))
 	require.Error(t, do(t, s, 3, "PUT job/k c"), "what is in doubt could not be brought back")
-	assert.Equal(t, []string{"write the storage has failed", "write the storage has failed"}, failed.all)
+	assert.Equal(t, []string{"write the storage has failed", "write the storage has failed"}, failed.All)
 	require.NoError(t, do(t, s, 4, "PUT job/k c"))
 	assert.Equal(t, []string{"job/j lives a", "job/k lives c"}, shown(t, s))
 	assert.Equal(t, stateOf(t, s), reopened(t, c.crashed()))
@@ -282,7 +261,7 @@ func TestStorageErrorsSpeak(t *testing.T) {
 	require.ErrorAs(t, err, &storageError)
 	require.ErrorIs(t, err, errStorage)
 	assert.Equal(t, "the push could not be stored, so nothing was changed; try again later: the storage has failed", err.Error())
-	assert.Equal(t, []string{"write the storage has failed"}, failed.all)
+	assert.Equal(t, []string{"write the storage has failed"}, failed.All)
 	assert.Empty(t, snapshotsOf(t, s))
 	require.NoError(t, s.Close(t.Context()))
 	assert.True(t, c.closed)

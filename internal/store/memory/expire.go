@@ -37,6 +37,9 @@ func (s *Store) Expire(ctx context.Context) (store.Expired, error) {
 	if err == nil {
 		err = s.dropLapsed(ctx, now, &e)
 	}
+	if s.owner != nil {
+		s.owner.check(ctx, now)
+	}
 	return e, err
 }
 

@@ -7,17 +7,16 @@ import (
 	"fmt"
 	"slices"
 
-	"go.opentelemetry.io/collector/pdata/pmetric"
-
-	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/merge"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/storetest"
 )
 
 // Names of records, and how they are framed.
 var (
 	NumbersName = numbersName
+	OwnerName   = ownerName
 	GroupName   = groupName
 	SlotName    = slotName
 	Frame       = frame
@@ -29,39 +28,31 @@ var (
 
 // Bounds of a batch of changes, of a part of markers, of an expiry, and of the time that markers are pending.
 const (
-	MaxCommitChanges = maxCommitChanges
-	MaxCommitBytes   = maxCommitBytes
-	MaxMarkers       = maxMarkers
+	MaxCommitChanges = store.MaxCommitItems
+	MaxCommitBytes   = store.MaxCommitBytes
+	MaxMarkers       = store.MaxMarkers
 	ExpiredAtOnce    = expiredAtOnce
 	ChangesAtOnce    = changesAtOnce
-	Lookback         = lookback
+	Lookback         = store.Lookback
 	FirstRound       = firstRound
 	AckRetry         = ackRetry
+	OwnerInterval    = ownerInterval
 )
 
-// HeldGroup is a group, also one that only has pending markers.
-type HeldGroup struct {
-	Key     groupingkey.Key
-	Alive   bool
-	Times   []series.Hash
-	Pending []pmetric.Metrics // the markers that are pending, a part each
-	Stored  []series.Hash     // the series of all markers that a restart restores, unless somebody has them
-}
-
 // Held lists all groups.
-func (s *Store) Held() (all []HeldGroup) {
+func (s *Store) Held() (all []storetest.HeldGroup) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, g := range s.groups {
 		g.mu.Lock()
-		held := HeldGroup{Key: g.key, Alive: g.alive}
+		held := storetest.HeldGroup{Key: g.key, Alive: g.alive}
 		if g.alive {
 			held.Times = slices.Sorted(slices.Values(g.times.series))
 		}
 		for _, m := range g.pending {
 			held.Stored = append(held.Stored, m.series...)
 			if left := m.left(); len(left) > 0 {
-				held.Pending = append(held.Pending, m.build(left, s.options.Scope))
+				held.Pending = append(held.Pending, m.build(&s.options, left))
 			}
 		}
 		g.mu.Unlock()
@@ -72,23 +63,11 @@ func (s *Store) Held() (all []HeldGroup) {
 
 // Queued is how many changes wait to be written, those of a batch that is being written left out.
 func (s *Store) Queued() int {
-	s.commits.mu.Lock()
-	defer s.commits.mu.Unlock()
-	return len(s.commits.queue)
+	return s.commits.Waiting()
 }
 
 // QueuedRequests is how many requests of pushers wait for the aggregate of that path, those of a change that is being made left out.
-func (s *Store) QueuedRequests(path string) int {
-	s.mu.Lock()
-	q := s.queues[path]
-	s.mu.Unlock()
-	if q == nil {
-		return 0
-	}
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return len(q.queue)
-}
+func (s *Store) QueuedRequests(path string) int { return s.queues.Waiting(path) }
 
 // Recount counts what is held anew and returns the first rule that is broken. The index has exactly the series that groups show,
 // have pending markers for or have as push times, each once and with its group. Each group with something to export is queued, claimed
@@ -368,21 +347,20 @@ func (s *Store) Encoded() map[string][]byte {
 		all[groupName(g.number)] = encodeJSON(newGroupRecord(g, g.alive, g.pushed, g.failed, &g.slots))
 		for _, f := range g.families {
 			header := contentHeader{ID: g.id, Name: f.name, Type: f.typ, Pushed: nanoseconds(f.pushTime)}
-			all[slotName(g.number, f.slot)] = encodeContent(header, f.reencoded(s))
+			all[slotName(g.number, f.slot)] = encodeContent(header, f.reencoded())
 		}
 		for _, m := range g.pending {
-			all[slotName(g.number, m.slot)] = encodeContent(contentHeader{ID: g.id}, m.reencoded(s))
+			all[slotName(g.number, m.slot)] = encodeContent(contentHeader{ID: g.id}, m.reencoded())
 		}
 	}
 	return all
 }
 
 // reencoded is the content decoded and encoded again.
-func (c *content) reencoded(s *Store) []byte {
-	md := c.Metrics()
-	again, err := s.newContent(md)
+func (c *content) reencoded() []byte {
+	again, err := store.Encode(c.Metrics())
 	if err != nil {
 		panic(err)
 	}
-	return again.encoded
+	return again
 }

@@ -55,15 +55,6 @@ type content struct {
 	exported time.Time     // last time that these series may have been exported; guarded by the group's mu
 }
 
-// newContent encodes metrics and lists their series.
-func (s *Store) newContent(md pmetric.Metrics) (content, error) {
-	encoded, err := store.Encode(md)
-	if err != nil {
-		return content{}, err
-	}
-	return content{encoded: encoded, series: series.Append(nil, md, s.options.Scope), slot: noSlot}, nil
-}
-
 // Metrics builds new pdata.
 func (c *content) Metrics() pmetric.Metrics {
 	if c.chunk != nil {

@@ -34,7 +34,7 @@ func TestFixtures(t *testing.T) {
 	}
 	c := newClient(readFixtures(t, fixtures))
 	s, failed := restored(t, c)
-	require.Empty(t, failed.all)
+	require.Empty(t, failed.All)
 	assert.Equal(t, []string{
 		`job/deleted/U__a_2e_b/x deleted, pending a{a.b="x"} push_failure_time_seconds{a.b="x"} push_time_seconds{a.b="x"}`,
 		`job/failed lives`,
@@ -44,7 +44,7 @@ func TestFixtures(t *testing.T) {
 	assert.Equal(t, at(2).UnixNano(), held.Pushed)
 	assert.Equal(t, at(3).UnixNano(), held.Failed)
 	assert.Equal(t, strings.Split(strings.TrimSpace(string(readFixture(t, fixtures, "families.txt"))), "\n"), held.Families)
-	for name, record := range s.Encoded() {
+	for name, record := range memoryOf(s).Encoded() {
 		assert.Equal(t, string(c.records[name]), string(record), name)
 	}
 }
@@ -94,7 +94,7 @@ func TestAggregateFixtures(t *testing.T) {
 	}
 	c := newClient(readFixtures(t, aggregateFixtures))
 	s, failed := restoredWith(t, c, aggregating())
-	require.Empty(t, failed.all)
+	require.Empty(t, failed.All)
 	assert.Equal(t, "avg_g 2; c 22; c{x=\"é\"} 0.1; g NaN; h [1 2] [4 3 1] 8 10; max_g 3; n 1; sum_g 2", values(t, s))
 	assert.Equal(t, 2, s.Counts().Pushers)
 	require.NoError(t, contribute(t, s, "PUT b c 1; max_g 3; avg_g 2"))

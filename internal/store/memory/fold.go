@@ -6,7 +6,6 @@ package memory
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
@@ -29,10 +28,7 @@ func (k *contribution) fold(path string, cause store.FoldCause) error {
 	}
 	k.set(path, nil)
 	k.folded = append(k.folded, p.id)
-	k.notes.folded[cause]++
-	if cause != store.FoldedByDelete {
-		k.notes.quiet = append(k.notes.quiet, path)
-	}
+	k.notes.Folded(path, cause)
 	return nil
 }
 
@@ -118,7 +114,7 @@ func (s *Store) changeAggregate(ctx context.Context, g *group, do func(*change) 
 	if err != nil {
 		return err
 	}
-	s.note(c)
+	k.notes.Tell(s.options.Observer, g.key, &s.returns)
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	k.of.oldest = later(k.of.oldest, k.oldest)
@@ -163,7 +159,7 @@ func (s *Store) hasExpiring(g *group, now time.Time) bool {
 		return false
 	}
 	first := a.byPush.Front()
-	return a.why != "" || first != nil && now.Sub(first.Value.(*pusher).pushed) >= s.shortestTTL() ||
+	return a.why != "" || first != nil && now.Sub(first.Value.(*pusher).pushed) >= s.options.Rules.ShortestTTL() ||
 		s.options.TTL > 0 && len(a.chunks) > 0 && now.Sub(a.oldest) >= s.options.TTL
 }
 
@@ -181,7 +177,7 @@ func (s *Store) endSilent(c *change, now time.Time) {
 
 // foldQuiet folds some pushers that have not pushed for the time that their rule allows.
 func (s *Store) foldQuiet(c *change, now time.Time) (folded int, err error) {
-	shortest := s.shortestTTL()
+	shortest := s.options.Rules.ShortestTTL()
 	for e := c.group.aggregate.byPush.Front(); e != nil && folded < foldAtOnce; e = e.Next() {
 		p := e.Value.(*pusher)
 		quiet := now.Sub(p.pushed)
@@ -197,12 +193,4 @@ func (s *Store) foldQuiet(c *change, now time.Time) (folded int, err error) {
 		folded++
 	}
 	return folded, nil
-}
-
-// shortestTTL is the shortest time for which a rule remembers pushers.
-func (s *Store) shortestTTL() time.Duration {
-	if len(s.options.Rules) == 0 {
-		return 0
-	}
-	return slices.MinFunc(s.options.Rules, func(a, b store.Rule) int { return int(a.PusherTTL - b.PusherTTL) }).PusherTTL
 }

@@ -39,7 +39,7 @@ func FuzzRecord(f *testing.F) {
 		}
 		require.NoError(t, do(t, s, 1, "PUT job/new/x/1 a b"))
 		requireSound(t, s)
-		s.pass(memory.FirstRound)
+		s.Pass(memory.FirstRound)
 		exportValues(t, s)
 		requireSound(t, s)
 		again, _ := restored(t, c)

@@ -13,39 +13,39 @@ import (
 // reserve adds the change's series to the index and updates the counts. It reserves all or nothing.
 func (s *Store) reserve(c *change) error {
 	conflict, err := s.tryReserve(c)
-	if conflict != nil {
-		// Decode without the lock: only a refused push needs the description.
-		description := series.Describe(s.metricsOf(c, conflict.from), s.options.Scope, conflict.series)
-		own := conflict.holder == c.group && (c.contribution == nil || c.group.hasPlain(conflict.series))
-		if rule := c.rule(); own && rule != nil {
-			return store.RuleConflict(description, c.group.key, rule)
-		}
-		return store.SeriesConflict(description, conflict.holder.key)
+	if conflict == nil {
+		return err
 	}
-	return err
+	// Decode without the lock: only a refused push needs the description.
+	from := slices.IndexFunc(c.incoming, func(from *content) bool { return slices.Contains(from.series, conflict.series) })
+	description := series.Describe(s.metricsOf(c, c.incoming[from]), s.options.Scope, conflict.series)
+	own := conflict.holder == c.group && (c.contribution == nil || c.group.hasPlain(conflict.series))
+	if rule := c.rule(); own && rule != nil {
+		return store.RuleConflict(description, c.group.key, rule)
+	}
+	return store.SeriesConflict(description, conflict.holder.key)
 }
 
 // conflict is a series that cannot be added.
 type conflict struct {
-	from   *content
 	series series.Hash
 	holder *group
 }
 
 func (s *Store) tryReserve(c *change) (*conflict, error) {
-	c.readded = make(map[series.Hash]bool)
+	if c.Twice != nil {
+		return &conflict{*c.Twice, c.group}, nil
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, from := range c.incoming {
-		for _, h := range from.series {
-			if holder := s.add(c, h); holder != nil {
-				s.release(c)
-				return &conflict{from, h, holder}, nil
-			}
+	for _, h := range c.Added {
+		if holder := s.add(c, h); holder != nil {
+			s.release(c)
+			return &conflict{h, holder}, nil
 		}
 	}
 	c.count()
-	if err := s.options.CheckLimits(s.counts, c.counts, len(c.added)+len(c.taken) > 0); err != nil {
+	if err := s.options.CheckLimits(s.counts, c.counts, len(c.Added) > len(c.readded)); err != nil {
 		s.release(c)
 		return nil, err
 	}
@@ -54,25 +54,28 @@ func (s *Store) tryReserve(c *change) (*conflict, error) {
 	return nil, nil
 }
 
-// add classifies an added series as new, pending, taken over or kept. It returns the group that has the series if it
-// cannot be added; for a duplicate in one push this is its own group. Store.mu is held.
+// add classifies an added series as new, pending or taken over. It returns the group that has the series if it cannot be
+// added. Store.mu is held.
 func (s *Store) add(c *change, h series.Hash) (holder *group) {
 	number, held := s.series[h]
-	own := held && int(number) == c.group.number
-	switch {
-	case !held:
+	if !held {
 		s.series[h] = int32(c.group.number)
-		c.added = append(c.added, h)
-	case own && c.group.pendingSeries[h] != nil && !c.readded[h]:
-		c.readded[h] = true
-	case own && c.oldSeries[h]:
-		c.oldSeries[h] = false
-	case !own && s.byNumber[number].onlyPending(h):
-		s.series[h] = int32(c.group.number)
-		c.taken = append(c.taken, takeover{h, s.byNumber[number]})
-	default:
-		return s.byNumber[number]
+		c.reserved++
+		return nil
 	}
+	switch holder = s.byNumber[number]; {
+	case !holder.onlyPending(h):
+		return holder
+	case holder == c.group:
+		if c.readded == nil {
+			c.readded = make(map[series.Hash]bool, len(c.Added))
+		}
+		c.readded[h] = true
+	default:
+		s.series[h] = int32(c.group.number)
+		c.taken = append(c.taken, takeover{h, holder})
+	}
+	c.reserved++
 	return nil
 }
 
@@ -107,18 +110,7 @@ func (g *group) waitFor(c *claim) {
 
 // count computes the change's differences.
 func (c *change) count() {
-	for _, content := range c.outgoing {
-		dropping := c.group.isDropping(content)
-		for _, h := range content.series {
-			switch {
-			case !c.oldSeries[h]:
-			case dropping:
-				c.ended = append(c.ended, h)
-			default:
-				c.counts.Pending++
-			}
-		}
-	}
+	c.counts.Pending = len(c.Marked)
 	for _, f := range c.drop {
 		c.counts.Series -= len(f.series)
 		c.counts.Size -= f.size()
@@ -151,18 +143,17 @@ func (s *Store) unreserve(c *change) {
 
 // release removes the change's series from the index. Store.mu is held.
 func (s *Store) release(c *change) {
-	for _, h := range c.added {
-		delete(s.series, h)
+	for _, h := range c.Added[:c.reserved] {
+		if !c.readded[h] {
+			delete(s.series, h)
+		}
 	}
 	for _, t := range c.taken {
 		t.from.mu.Lock()
-		pending := t.from.pendingSeries[t.series] != nil
-		t.from.mu.Unlock()
-		if pending {
+		if t.from.pendingSeries[t.series] != nil {
 			s.series[t.series] = int32(t.from.number)
-		} else {
-			delete(s.series, t.series)
 		}
+		t.from.mu.Unlock()
 	}
 }
 

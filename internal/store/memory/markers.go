@@ -14,15 +14,6 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-const (
-	// maxMarkers is the maximum number of series in one part of pending markers, unless a single histogram or summary has
-	// more. Backends limit requests: OTLP over gRPC to 4 MiB by default.
-	maxMarkers = 1000
-
-	// lookback is the time for which Prometheus returns a series after its last sample. Afterwards a marker is useless.
-	lookback = 5 * time.Minute
-)
-
 // markers are stale markers of a group from one change. Their series can be added again or taken over; group.pendingSeries has
 // those that are still pending.
 type markers struct {
@@ -33,25 +24,6 @@ type markers struct {
 	// Guarded by Store.mu.
 	index int  // in Store.lapses, or notScheduled
 	gone  bool // no longer pending
-}
-
-// newMarkers encodes markers for the ended series of contents. It decodes one content at a time.
-func (s *Store) newMarkers(c *change, contents []*content, ended func(series.Hash) bool) error {
-	decoded := func(yield func(pmetric.Metrics) bool) {
-		for _, content := range contents {
-			if !yield(s.metricsOf(c, content)) {
-				return
-			}
-		}
-	}
-	for md := range series.Markers(decoded, s.options.Scope, ended, maxMarkers) {
-		encoded, err := s.newContent(md)
-		if err != nil {
-			return &store.StorageError{Err: err}
-		}
-		c.markers = append(c.markers, &markers{content: encoded, group: c.group})
-	}
-	return nil
 }
 
 func later(a, b time.Time) time.Time {
@@ -66,22 +38,9 @@ func (m *markers) left() []series.Hash {
 	return slices.DeleteFunc(slices.Clone(m.series), func(h series.Hash) bool { return m.group.pendingSeries[h] != m })
 }
 
-// build rebuilds the markers of the given series.
-func (m *markers) build(left []series.Hash, scope string) pmetric.Metrics {
-	md := m.Metrics()
-	if len(left) == len(m.series) {
-		return md
-	}
-	wanted := make(map[series.Hash]bool, len(left))
-	for _, h := range left {
-		wanted[h] = true
-	}
-	rest := pmetric.NewMetrics()
-	only := slices.Values([]pmetric.Metrics{md})
-	for part := range series.Markers(only, scope, func(h series.Hash) bool { return wanted[h] }, len(m.series)) {
-		series.AppendMetrics(rest, part)
-	}
-	return rest
+// build builds the markers of some of their series.
+func (m *markers) build(o *store.Options, left []series.Hash) pmetric.Metrics {
+	return o.BuildMarkers(store.Markers{Encoded: m.encoded, Series: m.series}, left)
 }
 
 // addMarkers adds pending markers. Store.mu and the group's mu are held.

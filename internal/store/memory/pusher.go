@@ -7,9 +7,7 @@ import (
 	"container/list"
 	"context"
 	"errors"
-	"hash/maphash"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
@@ -88,69 +86,29 @@ func (k *contribution) set(path string, p *pusher) {
 	k.order = append(k.order, path)
 }
 
-// request is a push of a pusher, or its end if push is nil.
-type request struct {
-	push *store.Contribution
-	path string
-}
-
-// queue combines the requests of the pushers of one aggregate: those that arrive during a change are the next change.
-type queue struct {
-	committer[*request]
-
-	key   groupingkey.Key
-	users int    // guarded by Store.mu
-	group *group // locked by the leader
-}
-
 // request carries out a request together with others of the aggregate.
-func (s *Store) request(ctx context.Context, key groupingkey.Key, r *request) error {
-	p := path(key)
-	s.mu.Lock()
-	q := s.queues[p]
-	if q == nil {
-		q = &queue{key: key.Clone()}
-		q.lock = func(ctx context.Context) (err error) {
-			q.group, err = s.lock(ctx, q.key, true)
+func (s *Store) request(ctx context.Context, key groupingkey.Key, r *store.PusherRequest) error {
+	return s.queues.Do(ctx, path(key), r, func(c *store.Committer[*store.PusherRequest]) {
+		own := key.Clone()
+		var g *group // locked by the leader
+		c.Lock = func(ctx context.Context) (err error) {
+			g, err = s.lock(ctx, own, true)
 			return err
 		}
-		q.write = func(ctx context.Context, all []*request) []error { return s.requestAll(ctx, q, all) }
-		s.queues[p] = q
-	}
-	q.users++
-	s.mu.Unlock()
-	defer func() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		q.users--
-		if q.users == 0 {
-			delete(s.queues, p)
-		}
-	}()
-	return q.commit(ctx, r, r.size())
-}
-
-// size is the estimated size of a request in bytes.
-func (r *request) size() (n int) {
-	if r.push == nil {
-		return 0
-	}
-	for _, f := range r.push.Families {
-		n += 64 * f.Metrics.DataPointCount()
-	}
-	return n
+		c.Write = func(ctx context.Context, all []*store.PusherRequest) []error { return s.requestAll(ctx, g, all) }
+	})
 }
 
 // Contribute implements store.Store.
 func (s *Store) Contribute(ctx context.Context, c store.Contribution) error {
-	r := &request{push: &c, path: path(c.Pusher)}
+	r := &store.PusherRequest{Push: &c, Path: path(c.Pusher)}
 	err := s.request(ctx, c.Key, r)
 	for errors.Is(err, errFull) {
 		if err = s.foldQuietest(ctx); err == nil {
 			err = s.request(ctx, c.Key, r)
 		}
 	}
-	if err != nil || r.path == path(c.Key) {
+	if err != nil || r.Path == path(c.Key) {
 		return err
 	}
 	return s.Delete(ctx, c.Pusher) // A group from before the rule.
@@ -158,7 +116,7 @@ func (s *Store) Contribute(ctx context.Context, c store.Contribution) error {
 
 // EndPusher implements store.Store.
 func (s *Store) EndPusher(ctx context.Context, aggregate, key groupingkey.Key) error {
-	return s.request(ctx, aggregate, &request{path: path(key)})
+	return s.request(ctx, aggregate, &store.PusherRequest{Path: path(key)})
 }
 
 // EndAggregate implements store.Store.
@@ -167,11 +125,12 @@ func (s *Store) EndAggregate(ctx context.Context, key groupingkey.Key) error {
 }
 
 // requestAll carries out requests in one change. Requests that it cannot make together are made one by one.
-func (s *Store) requestAll(ctx context.Context, q *queue, all []*request) []error {
-	errs, apart := s.tryRequests(ctx, q.group, all)
-	q.group.unlock()
+func (s *Store) requestAll(ctx context.Context, g *group, all []*store.PusherRequest) []error {
+	key := g.key
+	errs, apart := s.tryRequests(ctx, g, all)
+	g.unlock()
 	for _, i := range apart {
-		g, err := s.lock(ctx, q.key, true)
+		g, err := s.lock(ctx, key, true)
 		if err == nil {
 			var alone []error
 			alone, _ = s.tryRequests(ctx, g, all[i:i+1])
@@ -185,10 +144,10 @@ func (s *Store) requestAll(ctx context.Context, q *queue, all []*request) []erro
 
 // tryRequests carries out requests in one change. A refused request changes nothing. If the change fails because of one of them, it
 // returns all that are to be made alone. The group is locked.
-func (s *Store) tryRequests(ctx context.Context, g *group, all []*request) (errs []error, apart []int) {
+func (s *Store) tryRequests(ctx context.Context, g *group, all []*store.PusherRequest) (errs []error, apart []int) {
 	c := newChange(g)
 	errs = make([]error, len(all))
-	if g.aggregate == nil && !slices.ContainsFunc(all, func(r *request) bool { return r.push != nil }) {
+	if g.aggregate == nil && !slices.ContainsFunc(all, func(r *store.PusherRequest) bool { return r.Push != nil }) {
 		s.removeIfEmpty(g)
 		return errs, nil
 	}
@@ -207,8 +166,8 @@ func (s *Store) tryRequests(ctx context.Context, g *group, all []*request) (errs
 	}
 	switch {
 	case err == nil && changed:
-		s.note(c)
-	case isRefusal(err) && len(made) > 1:
+		k.notes.Tell(s.options.Observer, g.key, &s.returns)
+	case store.IsRefusal(err) && len(made) > 1:
 		return errs, made
 	case err != nil:
 		for _, i := range made {
@@ -218,43 +177,36 @@ func (s *Store) tryRequests(ctx context.Context, g *group, all []*request) (errs
 	return errs, nil
 }
 
-func ruleOf(g *group, all []*request) *store.Rule {
+func ruleOf(g *group, all []*store.PusherRequest) *store.Rule {
 	for _, r := range all {
-		if r.push != nil {
-			return r.push.Rule
+		if r.Push != nil {
+			return r.Push.Rule
 		}
 	}
 	return g.aggregate.rule
 }
 
-// isRefusal reports whether a change failed because of what was pushed.
-func isRefusal(err error) bool {
-	_, conflict := errors.AsType[*store.ConflictError](err)
-	_, limit := errors.AsType[*store.LimitError](err)
-	return conflict || limit
-}
-
 // addRequest adds a request to a change.
-func (s *Store) addRequest(c *change, r *request) error {
-	if r.push == nil {
-		return c.contribution.fold(r.path, store.FoldedByDelete)
+func (s *Store) addRequest(c *change, r *store.PusherRequest) error {
+	if r.Push == nil {
+		return c.contribution.fold(r.Path, store.FoldedByDelete)
 	}
-	k, old := c.contribution, c.contribution.pusher(r.path)
-	push := *r.push
+	k, old := c.contribution, c.contribution.pusher(r.Path)
+	push := *r.Push
 	if !push.At.After(k.last) {
 		push.At = k.last.Add(1)
 	}
-	prepared, err := s.prepare(c, &push, r.path)
+	prepared, err := s.prepare(c, &push, r.Path)
 	if err == nil && old == nil { // Only a push that is accepted makes room.
 		var folded bool
 		if folded, err = s.makeRoom(k); folded {
-			prepared, err = s.prepare(c, &push, r.path)
+			prepared, err = s.prepare(c, &push, r.Path)
 		}
 	}
 	if err != nil {
 		return err
 	}
-	plain := c.staysPlain(r.path)
+	plain := c.staysPlain(r.Path)
 	prepared.Accept()
 	p := prepared.after
 	k.begun = prepared.begun
@@ -263,12 +215,10 @@ func (s *Store) addRequest(c *change, r *request) error {
 	if c.plain && !plain {
 		c.endPlain() // It is from before the rule, or has only failed.
 	}
-	if old == nil && s.returns.has(p.path) {
-		k.notes.returned = append(k.notes.returned, p.key)
+	if old == nil && s.returns.Has(p.path) {
+		k.notes.Returned = append(k.notes.Returned, p.key)
 	}
-	k.notes.resets += prepared.Resets
-	k.notes.capped += prepared.Capped
-	k.notes.replaced = append(k.notes.replaced, prepared.Replaced...)
+	k.notes.Pushed(prepared.Prepared)
 	return nil
 }
 
@@ -390,61 +340,4 @@ func (g *group) hasPlain(h series.Hash) bool {
 		}
 	}
 	return false
-}
-
-// note tells the observer about a change that was made.
-func (s *Store) note(c *change) {
-	n := &c.contribution.notes
-	s.returns.add(n.quiet)
-	o := s.options.Observer
-	if o == nil {
-		return
-	}
-	for cause, pushers := range n.folded {
-		o.PusherFolded(cause, pushers)
-	}
-	if n.resets > 0 {
-		o.PusherReset(n.resets)
-	}
-	if n.capped > 0 {
-		o.BoundsCapped(n.capped)
-	}
-	for _, key := range n.returned {
-		o.PusherReturned(key)
-	}
-	for _, r := range n.replaced {
-		o.TypeReplaced(c.group.key, r.Family, r.From, r.To)
-	}
-}
-
-// returnsSize is the number of folded pushers that are known, at most.
-const returnsSize = 1 << 16
-
-// returns knows most of the pushers that were folded last without DELETE. It takes at most 512 KiB.
-type returns struct {
-	mu     sync.Mutex
-	seed   maphash.Seed
-	hashes []uint64
-}
-
-func (r *returns) add(paths []string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	for _, path := range paths {
-		if r.hashes == nil {
-			r.seed, r.hashes = maphash.MakeSeed(), make([]uint64, returnsSize)
-		}
-		h := maphash.String(r.seed, path)
-		r.hashes[h%returnsSize] = h
-	}
-}
-
-func (r *returns) has(path string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.hashes == nil {
-		return false
-	}
-	h := maphash.String(r.seed, path)
-	return r.hashes[h%returnsSize] == h
 }

@@ -22,6 +22,7 @@ import (
 // a downgrade loses nothing.
 //
 //	pushgateway/groups          a JSON object: the upper bound of group numbers
+//	pushgateway/owner           a JSON object: ownerRecord
 //	pushgateway/<number>        a JSON object: groupRecord
 //	pushgateway/<number>/<slot> the length of a JSON object as a varint, the object (contentHeader), and OTLP protobuf
 //	pushgateway/pushers         a JSON object: the upper bound of numbers of pushers

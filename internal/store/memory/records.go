@@ -60,7 +60,7 @@ func (s *Store) write(ctx context.Context, c *change) error {
 	if s.storage == nil {
 		return nil
 	}
-	err := s.commits.commit(ctx, c, c.bytes())
+	err := s.commits.Commit(ctx, c, c.bytes())
 	if err != nil && !errors.Is(err, store.ErrBusy) {
 		return &store.StorageError{Err: err}
 	}

@@ -49,6 +49,7 @@ func (s *Store) Restore(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	s.owner.claim(ctx, s.options.Now())
 	s.adoptAll(&r)
 	s.endUnruled(ctx)
 	return nil
@@ -280,7 +281,7 @@ func (r *restoring) readContent(g *group, slot int, e entry) error {
 		encoded: slices.Clone(encoded), series: series.Append(nil, md, s.options.Scope), slot: slot, exported: s.options.Now(),
 	}
 	if header.Type == "" {
-		g.pending = append(g.pending, &markers{content: c, group: g, lapsed: c.exported.Add(lookback)})
+		g.pending = append(g.pending, &markers{content: c, group: g, lapsed: c.exported.Add(store.Lookback)})
 		return nil
 	}
 	f := &family{name: header.Name, typ: header.Type, pushTime: fromNanoseconds(header.Pushed), content: c}

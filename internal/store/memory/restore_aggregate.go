@@ -161,7 +161,7 @@ func (r *restoring) rebuild(a *restoredAggregate) {
 	for i, c := range a.chunks {
 		chunks[i] = c.Chunk
 	}
-	store.RebuildChunks(r.s.options.Scope, chunks, func(yield func(time.Time, store.Contributions) bool) {
+	store.RebuildChunks(r.s.options.Space(), chunks, func(yield func(time.Time, store.Contributions) bool) {
 		for _, p := range pushers {
 			latest = later(latest, p.pushed)
 			if !yield(p.pushed, p.contributions()) {
@@ -202,7 +202,7 @@ func (r *restoring) adopt(restored *restoredAggregate) {
 		s.counts.Series += len(f.series)
 		s.counts.Size += f.size()
 	}
-	state, err := store.NewAggregate(s.options.Scope, next, chunks...)
+	state, err := store.NewAggregate(s.options.Space(), next, chunks...)
 	if err != nil {
 		s.storage.failed(store.Corrupt, fmt.Errorf("%s: %w", groupName(g.number), err))
 		r.drop(adopted, g)

@@ -34,7 +34,7 @@ func TestRestoredGroupsAreDueWithinARound(t *testing.T) {
 			assert.Equal(t, 2, groups, "those with pending markers")
 			var order []string
 			for second := range 64 {
-				s.set(at(second))
+				s.Set(at(second))
 				claim, _ := s.Claim(t.Context(), all)
 				if claim == nil {
 					continue
@@ -69,7 +69,7 @@ func TestRestoredGroupIsPushedTo(t *testing.T) {
 	claim := claimed(t, s)
 	assert.Equal(t, []string{"job/b: a b times"}, spelled(claim.Parts), "nothing of it has been exported since the restart")
 	settleAll(t, s, claim, accepted)
-	s.set(at(100))
+	s.Set(at(100))
 	settleAll(t, s, claimed(t, s), accepted)
 	assert.Zero(t, requireNothingDue(t, s), "once")
 }
@@ -97,9 +97,9 @@ func TestRestoredMarkers(t *testing.T) {
 			}
 			assert.Equal(t, tc.want, shown(t, s))
 			s, failed := restored(t, c)
-			assert.Empty(t, failed.all)
+			assert.Empty(t, failed.All)
 			assert.Equal(t, tc.want, shown(t, s))
-			s.pass(time.Minute)
+			s.Pass(time.Minute)
 			settleAll(t, s, claimed(t, s), accepted)
 			assert.Zero(t, s.Counts().Pending)
 			assert.Empty(t, reopened(t, c.crashed()).Pending)

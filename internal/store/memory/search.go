@@ -46,7 +46,7 @@ func (s *Store) Search(ctx context.Context, q store.Query) (store.Found, error) 
 		}
 		found.Matched++
 		if !top.excludes(value) {
-			name = appendName(name[:0], g.key)
+			name = store.AppendName(name[:0], g.key)
 			top.offer(g, value, name)
 		}
 	})
@@ -204,14 +204,11 @@ func (s *Store) Jobs(ctx context.Context) ([]store.Job, error) {
 	return all, nil
 }
 
-// maxCursorName bounds the part of a name that a cursor contains, in bytes. The hash orders names that differ later.
-const maxCursorName = 512
-
 // position is the place of a group in the order of a query. It is a group's or a cursor's.
 type position struct {
 	Value int64  `json:"v"`
-	Name  []byte `json:"n"` // up to maxCursorName
-	Hash  uint64 `json:"h"` // of the whole name
+	Name  []byte `json:"n"` // up to store.MaxCursorName
+	Hash  uint64 `json:"h"` // of the whole name: it orders names that differ later
 }
 
 func (p position) String() string {
@@ -232,22 +229,8 @@ func (p position) compare(other position) int {
 	return cmp.Or(cmp.Compare(p.Value, other.Value), slices.Compare(p.Name, other.Name), cmp.Compare(p.Hash, other.Hash))
 }
 
-// nameSeparator ends each part of a name. It sorts before other characters, so that a name precedes its continuations, and does not
-// occur in UTF-8.
-const nameSeparator = "\x00\xff"
-
-// appendName appends the text by which groups are ordered.
-func appendName(buffer []byte, key groupingkey.Key) []byte {
-	buffer = append(append(buffer, key.Job...), nameSeparator...)
-	for _, l := range key.Labels {
-		buffer = append(append(buffer, l.Name...), nameSeparator...)
-		buffer = append(append(buffer, l.Value...), nameSeparator...)
-	}
-	return buffer
-}
-
 func hashOf(name []byte) uint64 {
-	if len(name) <= maxCursorName {
+	if len(name) <= store.MaxCursorName {
 		return 0 // Name says it all.
 	}
 	h := fnv.New64a()
@@ -291,7 +274,7 @@ func (t *topGroups) isBefore(a, b int64) bool {
 
 // offer considers a group. The name is copied if the group is kept.
 func (t *topGroups) offer(g *group, value int64, name []byte) {
-	p := position{Value: value, Name: name[:min(len(name), maxCursorName)], Hash: hashOf(name)}
+	p := position{Value: value, Name: name[:min(len(name), store.MaxCursorName)], Hash: hashOf(name)}
 	if t.after != nil && !t.precedes(*t.after, p) {
 		return
 	}

@@ -13,6 +13,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -34,8 +35,11 @@ type Store struct {
 	options store.Options
 	client  Client
 	storage *records // nil without a storage extension
-	commits committer[*change]
+	owner   *owner   // nil without a storage extension
+	commits store.Committer[*change]
 	changed chan struct{} // see Changed
+	queues  store.Queues  // requests of pushers
+	returns store.Returns // pushers that were folded
 
 	mu          sync.Mutex
 	groups      map[string]*group     // by canonical path; including groups with only pending markers
@@ -54,8 +58,6 @@ type Store struct {
 	roundNext bool // Claim prefers rounds next.
 
 	aggregates map[*group]struct{} // groups with an aggregate
-	queues     map[string]*queue   // requests of pushers by the path of their aggregate
-	returns    returns             // pushers that were folded
 }
 
 // group is a visible group, or a deleted one with pending markers.
@@ -103,13 +105,13 @@ func New(o store.Options, client Client) *Store {
 		series:  make(map[series.Hash]int32),
 		claims:  make(map[*claim]struct{}),
 		waiting: make(map[*group]struct{}),
-		queues:  make(map[string]*queue),
 
 		aggregates: make(map[*group]struct{}),
 	}
 	if client != nil {
 		s.storage = &records{client: client, failed: o.StorageFailed, undo: make(map[string]*storage.Operation), undoPushers: make(map[string]*storage.Operation)}
-		s.commits.write = s.storage.writeAll
+		s.commits.Write = s.storage.writeAll
+		s.owner = newOwner(client, o.StorageFailed)
 	}
 	return s
 }
@@ -201,19 +203,87 @@ func (s *Store) Counts() store.Counts {
 	return s.counts
 }
 
-// Snapshots implements store.Store. Each group is consistent, but not all at the same moment.
-func (s *Store) Snapshots(context.Context) ([]store.Snapshot, error) {
+// sortedGroups returns the groups by path, also those that only have pending markers.
+func (s *Store) sortedGroups() []*group {
 	s.mu.Lock()
 	groups := slices.Collect(maps.Values(s.groups))
 	s.mu.Unlock()
 	slices.SortFunc(groups, func(a, b *group) int { return strings.Compare(a.path, b.path) })
-	snapshots := make([]store.Snapshot, 0, len(groups))
-	for _, g := range groups {
-		if snapshot, alive := g.snapshot(); alive {
-			snapshots = append(snapshots, snapshot)
+	return groups
+}
+
+// Snapshots implements store.Store. Each group is consistent, but not all at the same moment.
+func (s *Store) Snapshots(context.Context) iter.Seq2[store.Snapshot, error] {
+	return func(yield func(store.Snapshot, error) bool) {
+		for _, g := range s.sortedGroups() {
+			if snapshot, alive := g.snapshot(); alive && !yield(snapshot, nil) {
+				return
+			}
 		}
 	}
-	return snapshots, nil
+}
+
+// Families implements store.Store. Each group is consistent, but not all at the same moment.
+func (s *Store) Families(ctx context.Context, plan func(types map[string][]string) [][]string) iter.Seq2[store.Fragment, error] {
+	return func(yield func(store.Fragment, error) bool) {
+		var all []store.Snapshot
+		types := make(map[string][]string)
+		for snapshot := range s.Snapshots(ctx) {
+			all = append(all, snapshot)
+			for _, f := range snapshot.Families {
+				if !slices.Contains(types[f.Name], f.Type) {
+					types[f.Name] = append(types[f.Name], f.Type)
+				}
+			}
+		}
+		for fragment := range fragments(all, plan(types)) {
+			if !yield(fragment, nil) {
+				return
+			}
+		}
+	}
+}
+
+// place is where a family is: at an index of the families of a group. The index is everyGroup for none of them.
+type place struct{ set, group, family int }
+
+const everyGroup = -1
+
+// fragments yields the fragments of groups for each set.
+func fragments(groups []store.Snapshot, sets [][]string) iter.Seq[store.Fragment] {
+	setOf := make(map[string]int)
+	for i, names := range sets {
+		for _, name := range names {
+			setOf[name] = i
+		}
+	}
+	var places []place
+	for g := range groups {
+		if set, ok := setOf[store.EveryGroup]; ok {
+			places = append(places, place{set, g, everyGroup})
+		}
+		for f := range groups[g].Families {
+			if set, ok := setOf[groups[g].Families[f].Name]; ok {
+				places = append(places, place{set, g, f})
+			}
+		}
+	}
+	slices.SortStableFunc(places, func(a, b place) int { return cmp.Compare(a.set, b.set) })
+	return func(yield func(store.Fragment) bool) {
+		for len(places) > 0 {
+			first, n := places[0], 0
+			fragment := store.Fragment{Snapshot: groups[first.group], Set: first.set}
+			fragment.Families = nil
+			for ; n < len(places) && places[n].set == first.set && places[n].group == first.group; n++ {
+				if i := places[n].family; i != everyGroup {
+					fragment.Families = append(fragment.Families, groups[first.group].Families[i])
+				}
+			}
+			if places = places[n:]; !yield(fragment) {
+				return
+			}
+		}
+	}
 }
 
 func (g *group) snapshot() (_ store.Snapshot, alive bool) {

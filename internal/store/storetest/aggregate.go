@@ -1,7 +1,7 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package memory_test
+package storetest
 
 import (
 	"errors"
@@ -23,9 +23,9 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/translate"
 )
 
-// aggregating are the options of a store whose rules aggregate over job_id.
-func aggregating() store.Options {
-	o := options()
+// Aggregating are the options of a store whose rules aggregate over job_id.
+func Aggregating() store.Options {
+	o := DefaultOptions()
 	o.Rules = store.Rules{{Name: "groups::aggregate[0]", Without: []string{"job_id", "pid"}, PusherTTL: time.Hour, Metrics: []store.FunctionRule{
 		{Names: regexp.MustCompile("^(?:max_.*)$"), Function: merge.Max},
 		{Names: regexp.MustCompile("^(?:sum_.*)$"), Function: merge.Sum},
@@ -34,22 +34,22 @@ func aggregating() store.Options {
 	return o
 }
 
-// taking are options of a store whose rule takes all pushes of the job X.
-func taking() store.Options {
-	o := aggregating()
+// Taking are options of a store whose rule takes all pushes of the job X.
+func Taking() store.Options {
+	o := Aggregating()
 	o.Rules[0].Jobs = regexp.MustCompile("^X$")
 	return o
 }
 
-// contribution is a push of a pusher of the job X, given as its labels after the job.
-func contribution(tb testing.TB, s *testStore, verb, path, body string) store.Contribution {
+// ContributionOf is a push of a pusher of the job X, given as its labels after the job.
+func ContributionOf(tb testing.TB, s *Store, verb, path, body string) store.Contribution {
 	tb.Helper()
 	key := pushtest.Key(tb, path)
-	rule, aggregate := s.options.Rules.Of(key)
+	rule, aggregate := s.Options.Rules.Of(key)
 	require.NotNil(tb, rule)
 	push := pushtest.Text(tb, strings.TrimPrefix(aggregate.Path(true), "/metrics/"), body)
 	merge.TakeCreated(push.Metrics)
-	c := store.Contribution{Key: aggregate, Pusher: key, Rule: rule, Replace: verb == "PUT", Emptied: push.Emptied, At: s.now()}
+	c := store.Contribution{Key: aggregate, Pusher: key, Rule: rule, Replace: verb == "PUT", Emptied: push.Emptied, At: s.Now()}
 	for _, f := range push.Families {
 		if family := pushedFamily(tb, rule, push, f); family.Metrics.DataPointCount() > 0 {
 			c.Families = append(c.Families, family)
@@ -84,9 +84,9 @@ func pushedFamily(tb testing.TB, rule *store.Rule, push *translate.Push, f trans
 	return family
 }
 
-// contribute pushes: "PUT a" and a body is a push of the pusher a, "DELETE a" its end. Metrics of the body are separated by ;, and c is
+// Contribute pushes: "PUT a" and a body is a push of the pusher a, "DELETE a" its end. Metrics of the body are separated by ;, and c is
 // a counter: a step is like "PUT a c 5; g 1".
-func contribute(tb testing.TB, s *testStore, step string) error {
+func Contribute(tb testing.TB, s *Store, step string) error {
 	tb.Helper()
 	verb, rest, _ := strings.Cut(step, " ")
 	pusher, body, _ := strings.Cut(rest, " ")
@@ -94,17 +94,17 @@ func contribute(tb testing.TB, s *testStore, step string) error {
 	if pusher == "-" {
 		path = "job/X"
 	}
-	s.pass(time.Millisecond)
+	s.Pass(time.Millisecond)
 	if verb == "DELETE" {
-		rule, aggregate := s.options.Rules.Of(pushtest.Key(tb, path))
+		rule, aggregate := s.Options.Rules.Of(pushtest.Key(tb, path))
 		require.NotNil(tb, rule)
 		return s.EndPusher(tb.Context(), aggregate, pushtest.Key(tb, path))
 	}
-	return s.Contribute(tb.Context(), contribution(tb, s, verb, path, text(body)))
+	return s.Contribute(tb.Context(), ContributionOf(tb, s, verb, path, Text(body)))
 }
 
-// text is the body of a step in the text format.
-func text(body string) string {
+// Text is the body of a step in the text format.
+func Text(body string) string {
 	var b strings.Builder
 	typed := map[string]bool{}
 	for line := range strings.SplitSeq(body, ";") {
@@ -142,23 +142,23 @@ func histogram(b *strings.Builder, line string) {
 	fmt.Fprintf(b, "h_sum %s\n", sum)
 }
 
-// values are what readers see of the group /metrics/job/X, such as "c 5; g 1".
-func values(tb testing.TB, s *testStore) string {
+// Values are what readers see of the group /metrics/job/X, such as "c 5; g 1".
+func Values(tb testing.TB, s *Store) string {
 	tb.Helper()
-	requireSound(tb, s)
+	RequireSound(tb, s)
 	var all []string
-	for _, snapshot := range snapshotsOf(tb, s) {
+	for _, snapshot := range SnapshotsOf(tb, s) {
 		if snapshot.Key.Path(true) != "/metrics/job/X" {
 			continue
 		}
 		for _, f := range snapshot.Families {
-			all = append(all, spelledValues(f.Metrics())...)
+			all = append(all, SpelledValues(f.Metrics())...)
 		}
 	}
 	return strings.Join(all, "; ")
 }
 
-func spelledValues(md pmetric.Metrics) (all []string) {
+func SpelledValues(md pmetric.Metrics) (all []string) {
 	for _, rm := range md.ResourceMetrics().All() {
 		for _, sm := range rm.ScopeMetrics().All() {
 			for _, m := range sm.Metrics().All() {
@@ -206,8 +206,8 @@ func labels(attributes pcommon.Map) string {
 	return "{" + strings.Join(all, ",") + "}"
 }
 
-// TestAggregates does steps one after the other and compares what is seen after each.
-func TestAggregates(t *testing.T) {
+// testAggregates does steps one after the other and compares what is seen after each.
+func testAggregates(t *testing.T, open Open) {
 	t.Parallel()
 	for name, steps := range map[string][][2]string{
 		"one-shots":  {{"PUT a c 5", "c 5"}, {"PUT b c 3", "c 8"}},
@@ -240,196 +240,197 @@ func TestAggregates(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(aggregating())
+			s := open(t, Aggregating())
 			for _, step := range steps {
-				require.NoError(t, contribute(t, s, step[0]))
-				require.Equal(t, step[1], values(t, s), step[0])
+				require.NoError(t, Contribute(t, s, step[0]))
+				require.Equal(t, step[1], Values(t, s), step[0])
 			}
 			require.NoError(t, s.Wipe(t.Context()))
-			requireSound(t, s)
+			RequireSound(t, s)
 			assert.Zero(t, s.Counts())
-			assert.Empty(t, snapshotsOf(t, s))
+			assert.Empty(t, SnapshotsOf(t, s))
 		})
 	}
 }
 
-// TestAggregateIsExported with a zero first, in the same claim, and again only when it changes and time has passed.
-func TestAggregateIsExported(t *testing.T) {
+// testAggregateIsExported with a zero first, in the same claim, and again only when it changes and time has passed.
+func testAggregateIsExported(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(aggregating())
-	require.NoError(t, contribute(t, s, "PUT a c 5; g 1"))
-	claim, _ := s.Claim(t.Context(), all)
+	s := open(t, Aggregating())
+	require.NoError(t, Contribute(t, s, "PUT a c 5; g 1"))
+	claim, _ := s.Claim(t.Context(), All)
 	require.NotNil(t, claim)
 	assert.Less(t, claim.Zero, claim.At)
-	assert.Equal(t, []string{"c 0", "c 5", "g 1"}, claimedValues(claim))
-	settleAll(t, s, claim, accepted)
+	assert.Equal(t, []string{"c 0", "c 5", "g 1"}, ClaimedValues(claim))
+	SettleAll(t, s, claim, Accepted)
 
-	require.NoError(t, contribute(t, s, "PUT b c 3"))
-	claim, due := s.Claim(t.Context(), all)
+	require.NoError(t, Contribute(t, s, "PUT b c 3"))
+	claim, due := s.Claim(t.Context(), All)
 	assert.Nil(t, claim)
-	assert.Equal(t, 10*time.Second-time.Millisecond, due.Sub(s.now()))
+	assert.Equal(t, 10*time.Second-time.Millisecond, due.Sub(s.Now()))
 	claim, _ = s.Claim(t.Context(), store.Limits{Groups: 10, Series: 10, Bytes: 1000, Last: true})
-	assert.Equal(t, []string{"c 8"}, claimedValues(claim))
-	settleAll(t, s, claim, accepted)
+	assert.Equal(t, []string{"c 8"}, ClaimedValues(claim))
+	SettleAll(t, s, claim, Accepted)
 
-	require.NoError(t, contribute(t, s, "PUT b c 4"))
-	s.pass(10 * time.Second)
-	claim, _ = s.Claim(t.Context(), all)
-	assert.Equal(t, []string{"c 9"}, claimedValues(claim))
-	require.NoError(t, contribute(t, s, "PUT b c 5"))
-	settleAll(t, s, claim, accepted)
-	claim, due = s.Claim(t.Context(), all)
+	require.NoError(t, Contribute(t, s, "PUT b c 4"))
+	s.Pass(10 * time.Second)
+	claim, _ = s.Claim(t.Context(), All)
+	assert.Equal(t, []string{"c 9"}, ClaimedValues(claim))
+	require.NoError(t, Contribute(t, s, "PUT b c 5"))
+	SettleAll(t, s, claim, Accepted)
+	claim, due = s.Claim(t.Context(), All)
 	assert.Nil(t, claim)
-	assert.Equal(t, 10*time.Second-time.Millisecond, due.Sub(s.now()))
-	requireSound(t, s)
+	assert.Equal(t, 10*time.Second-time.Millisecond, due.Sub(s.Now()))
+	RequireSound(t, s)
 }
 
-func claimedValues(claim *store.Claim) (all []string) {
+func ClaimedValues(claim *store.Claim) (all []string) {
 	for _, p := range claim.Parts {
 		if p.Family != "" || p.Markers != nil {
-			all = append(all, spelledValues(p.Metrics())...)
+			all = append(all, SpelledValues(p.Metrics())...)
 		}
 	}
 	return all
 }
 
-// TestZeros come once: not again after a doubtful outcome, and again after a plain refusal.
-func TestZeros(t *testing.T) {
+// testZeros come once: not again after a doubtful outcome, and again after a plain refusal.
+func testZeros(t *testing.T, open Open) {
 	t.Parallel()
 	for _, c := range []struct {
 		outcome store.Outcome
 		want    []string
 	}{
-		{accepted, nil},
-		{refused, []string{"c 0", "c 5"}},
+		{Accepted, nil},
+		{Refused, []string{"c 0", "c 5"}},
 		{store.Outcome{}, []string{"c 0", "c 5"}},
-		{store.Outcome{Tried: true, Err: errRefused, Doubtful: true}, []string{"c 5"}},
+		{store.Outcome{Tried: true, Err: ErrRefused, Doubtful: true}, []string{"c 5"}},
 	} {
-		s := newStore(aggregating())
-		require.NoError(t, contribute(t, s, "PUT a c 5"))
-		claim, _ := s.Claim(t.Context(), all)
-		assert.Equal(t, []string{"c 0", "c 5"}, claimedValues(claim))
-		settleAll(t, s, claim, c.outcome)
+		s := open(t, Aggregating())
+		require.NoError(t, Contribute(t, s, "PUT a c 5"))
+		claim, _ := s.Claim(t.Context(), All)
+		assert.Equal(t, []string{"c 0", "c 5"}, ClaimedValues(claim))
+		SettleAll(t, s, claim, c.outcome)
 		var got []string
-		if claim, _ = s.Claim(t.Context(), all); claim != nil {
-			got = claimedValues(claim)
+		if claim, _ = s.Claim(t.Context(), All); claim != nil {
+			got = ClaimedValues(claim)
+			SettleAll(t, s, claim, Accepted)
 		}
 		assert.Equal(t, c.want, got)
 	}
 }
 
-// TestSeriesEnd with a marker.
-func TestSeriesEnd(t *testing.T) {
+// testSeriesEnd with a marker.
+func testSeriesEnd(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(aggregating())
-	require.NoError(t, contribute(t, s, "PUT a sum_g 5; c 1"))
-	exportValues(t, s)
-	require.NoError(t, contribute(t, s, "DELETE a"))
-	assert.Equal(t, []string{"job/X lives c, pending sum_g"}, shown(t, s))
-	s.pass(time.Minute)
-	claim, _ := s.Claim(t.Context(), all)
-	assert.Equal(t, []string{"sum_g stale"}, claimedValues(claim))
-	settleAll(t, s, claim, accepted)
+	s := open(t, Aggregating())
+	require.NoError(t, Contribute(t, s, "PUT a sum_g 5; c 1"))
+	ExportValues(t, s)
+	require.NoError(t, Contribute(t, s, "DELETE a"))
+	assert.Equal(t, []string{"job/X lives c, pending sum_g"}, Shown(t, s))
+	s.Pass(time.Minute)
+	claim, _ := s.Claim(t.Context(), All)
+	assert.Equal(t, []string{"sum_g stale"}, ClaimedValues(claim))
+	SettleAll(t, s, claim, Accepted)
 	require.NoError(t, s.EndAggregate(t.Context(), pushtest.Key(t, "job/X")))
-	assert.Equal(t, []string{"job/X deleted, pending c push_failure_time_seconds push_time_seconds"}, shown(t, s))
+	assert.Equal(t, []string{"job/X deleted, pending c push_failure_time_seconds push_time_seconds"}, Shown(t, s))
 }
 
-// TestFolding of pushers that are quiet.
-func TestFolding(t *testing.T) {
+// testFolding of pushers that are quiet.
+func testFolding(t *testing.T, open Open) {
 	t.Parallel()
-	o := aggregating()
+	o := Aggregating()
 	o.TTL = 2 * time.Hour
-	s := newStore(o)
-	require.NoError(t, contribute(t, s, `PUT a c 5; c{code="500"} 1; max_g 7`))
-	s.pass(30 * time.Minute)
-	require.NoError(t, contribute(t, s, "PUT b c 1; max_g 3"))
-	s.pass(30 * time.Minute)
+	s := open(t, o)
+	require.NoError(t, Contribute(t, s, `PUT a c 5; c{code="500"} 1; max_g 7`))
+	s.Pass(30 * time.Minute)
+	require.NoError(t, Contribute(t, s, "PUT b c 1; max_g 3"))
+	s.Pass(30 * time.Minute)
 	_, err := s.Expire(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, `c 6; c{code="500"} 1; max_g 3`, values(t, s))
+	assert.Equal(t, `c 6; c{code="500"} 1; max_g 3`, Values(t, s))
 	assert.Equal(t, 1, s.Counts().Pushers)
-	s.pass(time.Hour)
+	s.Pass(time.Hour)
 	_, err = s.Expire(t.Context())
 	require.NoError(t, err)
-	assert.Equal(t, "c 6", values(t, s))
+	assert.Equal(t, "c 6", Values(t, s))
 	assert.Zero(t, s.Counts().Pushers)
-	s.pass(time.Hour)
+	s.Pass(time.Hour)
 	_, err = s.Expire(t.Context())
 	require.NoError(t, err)
-	assert.Empty(t, values(t, s))
-	assert.Empty(t, snapshotsOf(t, s))
-	requireSound(t, s)
+	assert.Empty(t, Values(t, s))
+	assert.Empty(t, SnapshotsOf(t, s))
+	RequireSound(t, s)
 }
 
-func TestMaxPushers(t *testing.T) {
+func testMaxPushers(t *testing.T, open Open) {
 	t.Parallel()
-	o := aggregating()
+	o := Aggregating()
 	o.MaxPushers = 3
-	s := newStore(o)
+	s := open(t, o)
 	for _, p := range []string{"a", "b", "c"} {
-		require.NoError(t, contribute(t, s, "PUT "+p+" c 1"))
+		require.NoError(t, Contribute(t, s, "PUT "+p+" c 1"))
 	}
-	s.pass(6 * time.Minute)
-	require.NoError(t, contribute(t, s, "PUT d c 1"))
-	require.NoError(t, contribute(t, s, "PUT b c 1"))
-	require.NoError(t, contribute(t, s, "PUT c c 1"))
-	assert.Equal(t, "c 4", values(t, s))
-	err := contribute(t, s, "PUT e c 1")
+	s.Pass(6 * time.Minute)
+	require.NoError(t, Contribute(t, s, "PUT d c 1"))
+	require.NoError(t, Contribute(t, s, "PUT b c 1"))
+	require.NoError(t, Contribute(t, s, "PUT c c 1"))
+	assert.Equal(t, "c 4", Values(t, s))
+	err := Contribute(t, s, "PUT e c 1")
 	limit, is := errors.AsType[*store.LimitError](err)
 	require.True(t, is)
 	assert.Equal(t, "max_pushers", limit.Limit)
-	assert.Equal(t, "c 4", values(t, s))
+	assert.Equal(t, "c 4", Values(t, s))
 }
 
-// TestTypes in one aggregate.
-func TestTypes(t *testing.T) {
+// testTypes in one aggregate.
+func testTypes(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(aggregating())
+	s := open(t, Aggregating())
 	gauge := func(pusher string) error {
-		s.pass(time.Millisecond)
-		return s.Contribute(t.Context(), contribution(t, s, "PUT", "job/X/job_id/"+pusher, "# TYPE c gauge\nc 1\n"))
+		s.Pass(time.Millisecond)
+		return s.Contribute(t.Context(), ContributionOf(t, s, "PUT", "job/X/job_id/"+pusher, "# TYPE c gauge\nc 1\n"))
 	}
-	require.NoError(t, contribute(t, s, "PUT a c 5"))
-	s.pass(3 * time.Minute)
+	require.NoError(t, Contribute(t, s, "PUT a c 5"))
+	s.Pass(3 * time.Minute)
 	err := gauge("b")
 	require.EqualError(t, err, `pushed metrics are invalid or inconsistent with existing metrics: "c" is a counter in the aggregate `+
 		`/metrics/job/X, last pushed as such 3m0s ago by /metrics/job/X/job_id/a; here it is a gauge`)
-	assert.Equal(t, "c 5", values(t, s))
-	require.NoError(t, contribute(t, s, "DELETE a"))
+	assert.Equal(t, "c 5", Values(t, s))
+	require.NoError(t, Contribute(t, s, "DELETE a"))
 	require.NoError(t, gauge("b"))
-	assert.Equal(t, "c 1", values(t, s))
+	assert.Equal(t, "c 1", Values(t, s))
 }
 
-// TestRefusedContributions change nothing.
-func TestRefusedContributions(t *testing.T) {
+// testRefusedContributions change nothing.
+func testRefusedContributions(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(aggregating())
-	require.NoError(t, do(t, s, 0, `PUT job/X/env/prod n`))
-	require.NoError(t, contribute(t, s, "PUT a c 5"))
+	s := open(t, Aggregating())
+	require.NoError(t, Do(t, s, 0, `PUT job/X/env/prod n`))
+	require.NoError(t, Contribute(t, s, "PUT a c 5"))
 	for step, want := range map[string]string{
 		"PUT b g 1; c NaN":      `collected metric "c" {job="X"} is not a finite number`,
 		"PUT b c -1":            `collected metric "c" {job="X"} is negative`,
 		`PUT b n{env="prod"} 1`: `collected metric "n" {env="prod",job="X"}, which the group {job="X",env="prod"} holds`,
 	} {
-		require.ErrorContains(t, contribute(t, s, step), want)
-		assert.Equal(t, "c 5", values(t, s))
+		require.ErrorContains(t, Contribute(t, s, step), want)
+		assert.Equal(t, "c 5", Values(t, s))
 	}
 }
 
-// TestGroupAndAggregate of one key.
-func TestGroupAndAggregate(t *testing.T) {
+// testGroupAndAggregate of one key.
+func testGroupAndAggregate(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(aggregating())
-	require.NoError(t, contribute(t, s, "PUT a c 5"))
-	require.NoError(t, change(t, s, 1, "PUT job/X n"))
-	assert.Equal(t, "n 1; c 5", sortedValues(values(t, s)))
-	require.ErrorContains(t, change(t, s, 2, "PUT job/X c"), "name the job under groups::aggregate[0]::jobs")
-	require.ErrorContains(t, contribute(t, s, "PUT a n 5"), "name the job under groups::aggregate[0]::jobs")
+	s := open(t, Aggregating())
+	require.NoError(t, Contribute(t, s, "PUT a c 5"))
+	require.NoError(t, Change(t, s, 1, "PUT job/X n"))
+	assert.Equal(t, "n 1; c 5", sortedValues(Values(t, s)))
+	require.ErrorContains(t, Change(t, s, 2, "PUT job/X c"), "name the job under groups::aggregate[0]::jobs")
+	require.ErrorContains(t, Contribute(t, s, "PUT a n 5"), "name the job under groups::aggregate[0]::jobs")
 	require.NoError(t, s.Delete(t.Context(), pushtest.Key(t, "job/X")))
-	assert.Equal(t, "c 5", values(t, s))
-	require.NoError(t, change(t, s, 3, "PUT job/X n"))
+	assert.Equal(t, "c 5", Values(t, s))
+	require.NoError(t, Change(t, s, 3, "PUT job/X n"))
 	require.NoError(t, s.EndAggregate(t.Context(), pushtest.Key(t, "job/X")))
-	assert.Equal(t, "n 1", values(t, s))
+	assert.Equal(t, "n 1", Values(t, s))
 }
 
 func sortedValues(all string) string {
@@ -439,36 +440,37 @@ func sortedValues(all string) string {
 	return strings.Join(values, "; ")
 }
 
-// TestGroupsFromBeforeTheRule end with the next push of their key.
-func TestGroupsFromBeforeTheRule(t *testing.T) {
+// testGroupsFromBeforeTheRule end with the next push of their key.
+func testGroupsFromBeforeTheRule(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(taking())
-	require.NoError(t, do(t, s, 1, "PUT job/X c n"))
-	require.NoError(t, do(t, s, 2, "PUT job/X/job_id/a c"))
-	require.NoError(t, contribute(t, s, "PUT - c 5"))
-	require.NoError(t, contribute(t, s, "PUT a c 1"))
+	s := open(t, Taking())
+	require.NoError(t, Do(t, s, 1, "PUT job/X c n"))
+	require.NoError(t, Do(t, s, 2, "PUT job/X/job_id/a c"))
+	require.NoError(t, Contribute(t, s, "PUT - c 5"))
+	require.NoError(t, Contribute(t, s, "PUT a c 1"))
 	assert.Equal(t, []string{
 		"job/X lives c, pending n", "job/X/job_id/a deleted, pending c{job_id=\"a\"} push_failure_time_seconds{job_id=\"a\"} push_time_seconds{job_id=\"a\"}",
-	}, shown(t, s))
-	assert.Equal(t, "c 6", values(t, s))
+	}, Shown(t, s))
+	assert.Equal(t, "c 6", Values(t, s))
 }
 
-// TestManySeries are divided into chunks.
-func TestManySeries(t *testing.T) {
+// testManySeries are divided into chunks.
+func testManySeries(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(aggregating())
+	s := open(t, Aggregating())
 	var b strings.Builder
 	b.WriteString("PUT a ")
 	for i := range 3 * store.MaxChunk {
 		fmt.Fprintf(&b, `c{i="%d"} 1;`, i)
 	}
-	require.NoError(t, contribute(t, s, b.String()))
-	exportValues(t, s)
-	require.NoError(t, contribute(t, s, `PUT b c{i="1"} 1; c{i="x"} 1`))
-	s.pass(time.Minute)
-	claim, _ := s.Claim(t.Context(), all)
-	got := claimedValues(claim)
+	require.NoError(t, Contribute(t, s, b.String()))
+	ExportValues(t, s)
+	require.NoError(t, Contribute(t, s, `PUT b c{i="1"} 1; c{i="x"} 1`))
+	s.Pass(time.Minute)
+	claim, _ := s.Claim(t.Context(), All)
+	got := ClaimedValues(claim)
+	SettleAll(t, s, claim, Accepted)
 	assert.Len(t, got, store.MaxChunk+2)
 	assert.Contains(t, got, `c{i="1"} 2`)
-	requireSound(t, s)
+	RequireSound(t, s)
 }

@@ -1,7 +1,7 @@
 // Copyright The OpenTelemetry Authors
 // SPDX-License-Identifier: Apache-2.0
 
-package memory_test
+package storetest
 
 import (
 	"testing"
@@ -13,9 +13,10 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-const times = "push_failure_time_seconds push_time_seconds" // markers of the push times
+// Times are the markers of the push times.
+const Times = "push_failure_time_seconds push_time_seconds" // markers of the push times
 
-func TestAccepted(t *testing.T) {
+func testAccepted(t *testing.T, open Open) {
 	t.Parallel()
 	for name, c := range map[string]struct{ steps, want []string }{
 		"nothing":                    {nil, nil},
@@ -30,11 +31,11 @@ func TestAccepted(t *testing.T) {
 		"PUT empty makes a group":    {[]string{"PUT job/j"}, []string{"job/j lives"}},
 		"POST empty touches":         {[]string{"PUT job/j a", "POST job/j"}, []string{"job/j lives a"}},
 		"POST empty makes a group":   {[]string{"POST job/j"}, []string{"job/j lives"}},
-		"DELETE":                     {[]string{"PUT job/j a b", "DELETE job/j"}, []string{"job/j deleted, pending a b " + times}},
-		"DELETE of an empty group":   {[]string{"PUT job/j", "DELETE job/j"}, []string{"job/j deleted, pending " + times}},
+		"DELETE":                     {[]string{"PUT job/j a b", "DELETE job/j"}, []string{"job/j deleted, pending a b " + Times}},
+		"DELETE of an empty group":   {[]string{"PUT job/j", "DELETE job/j"}, []string{"job/j deleted, pending " + Times}},
 		"DELETE of an unknown group": {[]string{"DELETE job/j"}, nil},
-		"DELETE of a deleted group":  {[]string{"PUT job/j a", "DELETE job/j", "DELETE job/j"}, []string{"job/j deleted, pending a " + times}},
-		"DELETE leaves others":       {[]string{"PUT job/j a", "PUT job/k a", "DELETE job/j"}, []string{"job/j deleted, pending a " + times, "job/k lives a"}},
+		"DELETE of a deleted group":  {[]string{"PUT job/j a", "DELETE job/j", "DELETE job/j"}, []string{"job/j deleted, pending a " + Times}},
+		"DELETE leaves others":       {[]string{"PUT job/j a", "PUT job/k a", "DELETE job/j"}, []string{"job/j deleted, pending a " + Times, "job/k lives a"}},
 		"a failed push makes one":    {[]string{"FAIL job/j"}, []string{"job/j lives"}},
 		"a failed push keeps one":    {[]string{"PUT job/j a", "FAIL job/j"}, []string{"job/j lives a"}},
 		"SETTLE of an unknown group": {[]string{"SETTLE job/j"}, nil},
@@ -71,37 +72,30 @@ func TestAccepted(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, s := range []*testStore{newStore(options()), stored(t)} {
+			for _, s := range []*Store{open(t, DefaultOptions())} {
 				for i, step := range c.steps {
-					require.NoError(t, do(t, s, i, step))
-					requireSound(t, s)
+					require.NoError(t, Do(t, s, i, step))
+					RequireSound(t, s)
 				}
-				assert.Equal(t, c.want, shown(t, s))
+				assert.Equal(t, c.want, Shown(t, s))
 			}
 		})
 	}
 }
 
-// stored is an empty store with a storage.
-func stored(t *testing.T) *testStore {
-	t.Helper()
-	s, _ := restored(t, newClient(map[string][]byte{}))
-	return s
-}
-
-// TestGaugeHistograms have suffixes of two sorts.
-func TestGaugeHistograms(t *testing.T) {
+// testGaugeHistograms have suffixes of two sorts.
+func testGaugeHistograms(t *testing.T, open Open) {
 	t.Parallel()
-	s := newStore(options())
+	s := open(t, DefaultOptions())
 	push := pushtest.Text(t, "job/j", "# TYPE g gaugehistogram\ng_bucket{le=\"+Inf\"} 1\ng_gsum 1\ng_gcount 1\n# EOF\n")
-	require.NoError(t, s.Push(t.Context(), pushtest.Key(t, "job/j"), familiesOf(t, s, push), true, at(0)))
+	require.NoError(t, s.Push(t.Context(), pushtest.Key(t, "job/j"), FamiliesOf(t, s, push), true, At(0)))
 	for _, name := range []string{"g_bucket", "g_sum", "g_count", "g_gsum", "g_gcount"} {
-		require.ErrorContains(t, do(t, s, 1, "POST job/j "+name+`{x="1"}`), "collides with previously collected gaugehistogram")
+		require.ErrorContains(t, Do(t, s, 1, "POST job/j "+name+`{x="1"}`), "collides with previously collected gaugehistogram")
 	}
-	require.NoError(t, do(t, s, 1, `POST job/j g_total{x="1"}`))
+	require.NoError(t, Do(t, s, 1, `POST job/j g_total{x="1"}`))
 }
 
-func TestRefused(t *testing.T) {
+func testRefused(t *testing.T, open Open) {
 	t.Parallel()
 	const begin = "pushed metrics are invalid or inconsistent with existing metrics: "
 	for name, c := range map[string]struct {
@@ -140,18 +134,18 @@ func TestRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newStore(options())
+			s := open(t, DefaultOptions())
 			last := len(c.steps) - 1
 			for i, step := range c.steps[:last] {
-				require.NoError(t, do(t, s, i, step))
+				require.NoError(t, Do(t, s, i, step))
 			}
-			held := stateOf(t, s)
-			err := do(t, s, last, c.steps[last])
+			held := StateOf(t, s)
+			err := Do(t, s, last, c.steps[last])
 			var conflict *store.ConflictError
 			require.ErrorAs(t, err, &conflict)
 			assert.Contains(t, err.Error(), begin)
 			assert.Contains(t, err.Error(), c.err)
-			assert.Equal(t, held, stateOf(t, s), "nothing has changed")
+			assert.Equal(t, held, StateOf(t, s), "nothing has changed")
 		})
 	}
 }

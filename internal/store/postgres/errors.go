@@ -1,0 +1,117 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+)
+
+var (
+	errDatasource = errors.New("the datasource is not a connection string or URL of PostgreSQL")
+	errUnsettled  = errors.New("the claim was lost before it was settled: its transaction had ended")
+)
+
+// SQLSTATE codes.
+const (
+	codeDeadlock       = "40P01"
+	codeSerialization  = "40001"
+	codeUniqueViolated = "23505"
+	codeDivision       = "22012" // a guard of a statement
+	codeLockTimeout    = "55P03"
+	codeCanceled       = "57014" // statement_timeout
+	codePlanChanged    = "0A000" // of a prepared statement: a replica of another release has changed a table
+	codeReadOnly       = "25006" // the server is a standby
+)
+
+// failure is what to do about an error of the database.
+type failure int
+
+const (
+	fatal failure = iota
+	retry         // a conflict with another transaction
+	busy          // something took too long
+)
+
+// uncertainError says that the connection broke after COMMIT was sent, so the transaction may have been committed.
+type uncertainError struct{ err error }
+
+func (e *uncertainError) Error() string { return e.err.Error() }
+func (e *uncertainError) Unwrap() error { return e.err }
+
+// classify decides what to do about an error.
+func classify(err error) failure {
+	var pg *pgconn.PgError
+	if !errors.As(err, &pg) {
+		return fatal
+	}
+	switch pg.Code {
+	case codeDeadlock, codeSerialization, codeUniqueViolated, codeDivision, codePlanChanged:
+		return retry
+	case codeLockTimeout, codeCanceled:
+		return busy
+	default:
+		return fatal
+	}
+}
+
+// secretsOf lists the values of a datasource that no error may contain.
+func secretsOf(datasource string, config *pgx.ConnConfig) (secrets []string) {
+	secrets = []string{datasource, config.Password, config.User, config.Database, config.Host}
+	for _, fallback := range config.Fallbacks {
+		secrets = append(secrets, fallback.Host)
+	}
+	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
+	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	return secrets
+}
+
+// masked describes an error without anything of the datasource. Errors of pgx have the user, the database and addresses.
+func (s *Store) masked(err error) error {
+	var pg *pgconn.PgError
+	var errno syscall.Errno
+	var text string
+	switch {
+	case errors.As(err, &pg):
+		text = "the database refused: " + pg.Message
+		for _, secret := range s.secrets {
+			text = strings.ReplaceAll(text, secret, "***")
+		}
+		text += " (SQLSTATE " + pg.Code + ")"
+	case errors.Is(err, errNewerSchema), errors.Is(err, errUnsettled), errors.Is(err, errUncommitted):
+		return err
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), pgconn.Timeout(err):
+		text = "the database did not answer in time"
+	case errors.As(err, &errno):
+		text = "cannot reach the database: " + errno.Error()
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		text = "the database closed the connection"
+	case errors.Is(err, context.Canceled):
+		text = "the request ended"
+	default:
+		text = "the connection to the database failed"
+	}
+	return errors.New(text)
+}
+
+// failed reports an error and returns it for the client: a *StorageError or ErrBusy.
+func (s *Store) failed(operation store.Operation, err error) error {
+	_, uncertain := errors.AsType[*uncertainError](err)
+	if !uncertain && (errors.Is(err, store.ErrBusy) || classify(err) != fatal) {
+		return store.ErrBusy
+	}
+	masked := s.masked(err)
+	s.options.StorageFailed(operation, masked)
+	return &store.StorageError{Err: masked, Reading: operation == store.Read, Uncertain: uncertain}
+}

@@ -1,0 +1,364 @@
+// Copyright The OpenTelemetry Authors
+// SPDX-License-Identifier: Apache-2.0
+
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pgtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pushtest"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/postgres"
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store/storetest"
+)
+
+// production opens a store as a receiver does, with the database's clock. It does not restore it.
+func production(tb testing.TB, s postgres.Settings, failures *storetest.Failures) (*postgres.Store, store.Options) {
+	tb.Helper()
+	o := storetest.DefaultOptions()
+	o.Now, o.SeriesKey, o.StorageFailed = time.Now, new(series.Key), failures.Report
+	opened, err := postgres.New(o, s.WithoutPause())
+	require.NoError(tb, err)
+	tb.Cleanup(func() { require.NoError(tb, opened.Close(context.WithoutCancel(tb.Context()))) })
+	return opened, o
+}
+
+// put pushes one metric.
+func put(t *testing.T, s *postgres.Store, o store.Options, path string) error {
+	t.Helper()
+	push := storetest.FamiliesOf(t, &storetest.Store{Options: o}, pushtest.Text(t, path, "a 1\n"))
+	return s.Push(t.Context(), pushtest.Key(t, path), push, true, time.Now())
+}
+
+// TestDatabaseRestarts has a server of its own. While that is away, changes fail and nothing is claimed; then all goes on.
+func TestDatabaseRestarts(t *testing.T) {
+	t.Parallel()
+	_ = database(t)
+	own, err := pgtest.Start()
+	require.NoError(t, err)
+	t.Cleanup(own.Stop)
+	datasource := own.Database(t)
+	own.Terminate()
+
+	var failures storetest.Failures
+	s, o := production(t, settings(datasource), &failures)
+	restored := make(chan error, 1)
+	go func() { restored <- s.Restore(t.Context()) }()
+	require.Eventually(t, func() bool { return failures.Count() > 0 }, time.Minute, time.Millisecond)
+	assert.Empty(t, restored, "it waits for the database")
+	require.NoError(t, own.Launch())
+	require.NoError(t, <-restored)
+	require.NoError(t, put(t, s, o, "job/j"))
+	claim, _ := s.Claim(t.Context(), storetest.All)
+	require.NotNil(t, claim)
+
+	own.Terminate()
+	var failed *store.StorageError
+	require.ErrorAs(t, put(t, s, o, "job/j"), &failed)
+	require.ErrorAs(t, s.Delete(t.Context(), pushtest.Key(t, "job/j")), &failed)
+	require.ErrorAs(t, s.Wipe(t.Context()), &failed)
+	_, err = s.Expire(t.Context())
+	require.ErrorAs(t, err, &failed)
+	for _, err := range s.Snapshots(t.Context()) {
+		require.ErrorAs(t, err, &failed)
+	}
+	require.ErrorAs(t, s.Settle(t.Context(), claim), &failed)
+	claim, due := s.Claim(t.Context(), storetest.All)
+	assert.Nil(t, claim)
+	assert.False(t, due.IsZero(), "it is tried again")
+	s.Counts()
+	s.Waiting()
+
+	require.NoError(t, own.Launch())
+	require.NoError(t, put(t, s, o, "job/k"))
+	claim, _ = s.Claim(t.Context(), storetest.All)
+	require.NotNil(t, claim, "what could not be settled is exported again")
+	assert.Len(t, claim.Parts, 4)
+	for _, p := range claim.Parts {
+		p.Outcome = storetest.Accepted
+	}
+	require.NoError(t, s.Settle(t.Context(), claim))
+	s.ForgetObservation()
+	assert.Equal(t, 2, s.Counts().Groups)
+	groups, _ := s.Waiting()
+	assert.Zero(t, groups)
+	for _, text := range failures.List() {
+		requireNoSecret(t, datasource, text)
+	}
+}
+
+// TestBusyGroup ends the wait for a change that takes long, by the database's timeout or with the request.
+func TestBusyGroup(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	var failures storetest.Failures
+	first, _ := production(t, settings(datasource), &failures)
+	require.NoError(t, first.Restore(t.Context())) // Schemas of other tests delay that.
+	config := settings(datasource)
+	config.StatementTimeout = 200 * time.Millisecond
+	s, o := production(t, config, &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	require.NoError(t, put(t, s, o, "job/j"))
+	conn, err := pgx.Connect(t.Context(), datasource)
+	require.NoError(t, err)
+	tx, err := conn.Begin(t.Context())
+	require.NoError(t, err)
+	_, err = tx.Exec(t.Context(), "SELECT FROM pushgateway_group FOR UPDATE")
+	require.NoError(t, err)
+	require.ErrorIs(t, put(t, s, o, "job/j"), store.ErrBusy)
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Delete(ended, pushtest.Key(t, "job/j")), store.ErrBusy)
+	require.NoError(t, put(t, s, o, "job/k"), "another group does not wait")
+	require.NoError(t, tx.Rollback(t.Context()))
+	require.NoError(t, put(t, s, o, "job/j"))
+	require.NoError(t, conn.Close(t.Context()))
+	assert.Empty(t, failures.List(), "nothing has failed")
+}
+
+// TestBusyPool lets changes wait for a connection, and no longer than the timeout.
+func TestBusyPool(t *testing.T) {
+	t.Parallel()
+	config := settings(database(t))
+	config.MaxConnections, config.ConnectTimeout = 2, 5*time.Second
+	var failures storetest.Failures
+	s, o := production(t, config, &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	before := failures.Count()
+	require.NoError(t, put(t, s, o, "job/j"))
+	claim, _ := s.Claim(t.Context(), storetest.All)
+	require.NotNil(t, claim)
+	second, _ := s.Claim(t.Context(), storetest.All)
+	assert.Nil(t, second, "one connection is left for changes")
+	taken, err := s.Pool().Acquire(t.Context())
+	require.NoError(t, err)
+	require.ErrorIs(t, put(t, s, o, "job/j"), store.ErrBusy)
+	taken.Release()
+	require.NoError(t, put(t, s, o, "job/j"))
+	require.NoError(t, s.Settle(t.Context(), claim))
+	assert.Equal(t, before, failures.Count())
+}
+
+// TestHungReplica loses its claim when the database ends its session. The other replica exports later, and what the first one
+// settles has no effect.
+func TestHungReplica(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	var failures storetest.Failures
+	hung, o := production(t, settings(datasource), &failures)
+	require.NoError(t, hung.Restore(t.Context()))
+	other, _ := production(t, settings(datasource), &failures)
+	require.NoError(t, other.Restore(t.Context()))
+	require.NoError(t, put(t, hung, o, "job/j"))
+	first, _ := hung.Claim(t.Context(), storetest.All)
+	require.NotNil(t, first)
+	none, _ := other.Claim(t.Context(), storetest.All)
+	require.Nil(t, none, "one claim at a time has a shard")
+	require.NoError(t, put(t, other, o, "job/j"), "changes do not wait")
+
+	// As idle_in_transaction_session_timeout does.
+	_, err := other.Pool().Exec(t.Context(), `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+		WHERE application_name = current_setting('application_name') AND state = 'idle in transaction'`)
+	require.NoError(t, err)
+	var second *store.Claim
+	require.Eventually(t, func() bool {
+		second, _ = other.Claim(t.Context(), storetest.All)
+		return second != nil
+	}, time.Minute, time.Millisecond)
+	assert.Greater(t, second.At, first.At)
+	for _, c := range []*store.Claim{first, second} {
+		for _, p := range c.Parts {
+			p.Outcome = storetest.Accepted
+		}
+	}
+	require.NoError(t, other.Settle(t.Context(), second))
+	var failed *store.StorageError
+	require.ErrorAs(t, hung.Settle(t.Context(), first), &failed)
+	groups, _ := hung.Waiting()
+	assert.Zero(t, groups)
+	_, err = hung.Recount()
+	require.NoError(t, err)
+}
+
+// TestStartTogether makes the schema once, with one key.
+func TestStartTogether(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	var failures storetest.Failures
+	var all sync.WaitGroup
+	stores := make([]*postgres.Store, 5)
+	options := make([]store.Options, len(stores))
+	for i := range stores {
+		stores[i], options[i] = production(t, settings(datasource), &failures)
+		all.Go(func() { assert.NoError(t, stores[i].Restore(t.Context())) })
+	}
+	all.Wait()
+	assert.Empty(t, failures.List())
+	for i, s := range stores {
+		require.NoError(t, put(t, s, options[i], "job/j"), "the series are those that the others pushed")
+	}
+	counts, err := stores[0].Recount()
+	require.NoError(t, err)
+	assert.Equal(t, 1, counts.Series)
+	assert.Zero(t, counts.Pending)
+}
+
+// TestSchemaOfAnotherRelease is used while it is compatible.
+func TestSchemaOfAnotherRelease(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	var failures storetest.Failures
+	s, _ := production(t, settings(datasource), &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	_, err := s.Pool().Exec(t.Context(), "UPDATE pushgateway_meta SET version = $1", postgres.SchemaVersion+1)
+	require.NoError(t, err)
+	old, _ := production(t, settings(datasource), &failures)
+	require.NoError(t, old.Restore(t.Context()))
+	assert.Empty(t, failures.List())
+
+	_, err = s.Pool().Exec(t.Context(), "UPDATE pushgateway_meta SET compatible = $1", postgres.SchemaVersion+1)
+	require.NoError(t, err)
+	older, _ := production(t, settings(datasource), &failures)
+	ctx, cancel := context.WithCancel(t.Context())
+	restored := make(chan error, 1)
+	go func() { restored <- older.Restore(ctx) }()
+	require.Eventually(t, func() bool { return failures.Count() > 0 }, time.Minute, time.Millisecond)
+	cancel()
+	require.ErrorIs(t, <-restored, context.Canceled)
+	assert.Contains(t, failures.List()[0], "newer release")
+}
+
+// TestDatabaseRefuses what a replica asks for. Each push fails as one to be tried again.
+func TestDatabaseRefuses(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	ready := newReplica(t, datasource, "", "")
+	g := newGate(t, datasource)
+	var schema string
+	require.NoError(t, g.conn.QueryRow(t.Context(), "SELECT current_schema()").Scan(&schema))
+	for _, role := range []string{"reader CONNECTION LIMIT 10", "limited CONNECTION LIMIT 0"} {
+		g.execute("CREATE ROLE " + schema + "_" + role + " LOGIN PASSWORD '" + pgtest.Password + "'")
+	}
+	g.execute("GRANT USAGE ON SCHEMA " + schema + " TO " + schema + "_reader")
+	g.execute("GRANT SELECT ON ALL TABLES IN SCHEMA " + schema + " TO " + schema + "_reader")
+	as := func(role string) string { return strings.Replace(datasource, pgtest.User, schema+"_"+role, 1) }
+	for name, tc := range map[string]struct{ datasource, want string }{
+		"a standby":            {datasource + "&options=-cdefault_transaction_read_only%3Don", "(SQLSTATE 25006)"},
+		"no permission":        {as("reader"), "(SQLSTATE 42501)"},
+		"too many connections": {as("limited"), "(SQLSTATE 53300)"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failures storetest.Failures
+			s, o := production(t, settings(tc.datasource), &failures)
+			o.SeriesKey.Set(make([]byte, series.KeySize))
+			s.RestoredWith(ready.Store)
+			for _, err := range []error{put(t, s, o, "job/j"), s.Delete(t.Context(), pushtest.Key(t, "job/j")), s.Wipe(t.Context())} {
+				if failed, ok := errors.AsType[*store.StorageError](err); ok { // A DELETE or a wipe of nothing can succeed.
+					assert.False(t, failed.Uncertain)
+					assert.ErrorContains(t, err, tc.want)
+					requireNoSecret(t, tc.datasource, err.Error())
+				}
+			}
+			require.Error(t, put(t, s, o, "job/j"))
+			claim, due := s.Claim(t.Context(), storetest.All)
+			assert.Nil(t, claim)
+			assert.False(t, due.IsZero())
+			if name == "a standby" {
+				assert.Eventually(t, func() bool { return s.Pool().Stat().TotalConns() == 0 }, time.Minute, time.Millisecond, "the next connection may be to the primary")
+			}
+		})
+	}
+}
+
+// requireNoSecret wants a text to have nothing of a datasource.
+func requireNoSecret(t *testing.T, datasource, text string) {
+	t.Helper()
+	config, err := pgx.ParseConfig(datasource)
+	require.NoError(t, err)
+	for _, secret := range []string{datasource, config.Password, config.User, config.Host, strconv.Itoa(int(config.Port))} {
+		assert.NotContains(t, text, secret)
+	}
+}
+
+// TestErrorsHideTheDatasource whatever goes wrong with it.
+func TestErrorsHideTheDatasource(t *testing.T) {
+	t.Parallel()
+	good := database(t)
+	config, err := pgx.ParseConfig(good)
+	require.NoError(t, err)
+	address := fmt.Sprintf("127.0.0.1:%d", config.Port)
+	for name, tc := range map[string]struct{ datasource, want string }{
+		"wrong password": {"postgres://" + pgtest.User + ":wrong_secret@" + address + "/postgres?sslmode=disable", "SQLSTATE 28P01"},
+		"no such user":   {"postgres://nobody_secret:x_secret@" + address + "/postgres?sslmode=disable", "SQLSTATE 28P01"},
+		"no database":    {"postgres://" + pgtest.User + ":" + pgtest.Password + "@" + address + "/missing_secret?sslmode=disable", "SQLSTATE 3D000"},
+		"no server":      {"postgres://some_user:some_secret@127.0.0.1:1/some_database?sslmode=disable", "cannot reach the database: connection refused"},
+		"no host":        {"postgres://some_user:some_secret@host.invalid/some_database?sslmode=disable", "the connection to the database failed"},
+		"no TLS":         {"postgres://" + pgtest.User + ":" + pgtest.Password + "@" + address + "/postgres?sslmode=require", "the connection to the database failed"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			var failures storetest.Failures
+			s, _ := production(t, settings(tc.datasource), &failures)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			restored := make(chan error, 1)
+			go func() { restored <- s.Restore(ctx) }()
+			require.Eventually(t, func() bool { return failures.Count() > 0 }, time.Minute, time.Millisecond)
+			cancel()
+			<-restored
+			for _, text := range failures.List() {
+				assert.Contains(t, text, tc.want)
+				requireNoSecret(t, tc.datasource, text)
+			}
+			err := s.Delete(t.Context(), groupingkey.Key{Job: "j"})
+			requireNoSecret(t, tc.datasource, err.Error())
+			requireNoSecret(t, tc.datasource, fmt.Sprint(errors.Unwrap(err)))
+		})
+	}
+	for _, bad := range []string{"postgres://user:secret@host:port/", "postgres://user:secret@host/?sslmode=maybe", "secret"} {
+		err := postgres.CheckDatasource(bad)
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "secret")
+		_, err = postgres.New(storetest.DefaultOptions(), settings(bad))
+		require.Error(t, err)
+		assert.NotContains(t, err.Error(), "secret")
+	}
+}
+
+// TestLongNames pushes the longest name that an index holds, and a longer one, neither of which can be compressed.
+func TestLongNames(t *testing.T) {
+	t.Parallel()
+	var failures storetest.Failures
+	s, o := production(t, settings(database(t)), &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	r := rand.New(rand.NewPCG(1, 2))
+	name := make([]byte, 2049)
+	for i := range name {
+		name[i] = byte('a' + r.IntN(26))
+	}
+	push := func(name []byte) error {
+		families := storetest.FamiliesOf(t, &storetest.Store{Options: o}, pushtest.Text(t, "job/j", string(name)+" 1\n"))
+		return s.Push(t.Context(), pushtest.Key(t, "job/j"), families, true, time.Now())
+	}
+	require.NoError(t, push(name[:2048]))
+	err := push(name)
+	require.ErrorAs(t, err, new(*store.ConflictError))
+	assert.ErrorContains(t, err, "has 2049 bytes; groups::postgres holds names of 2048 bytes at most")
+	assert.Zero(t, failures.Count())
+}
