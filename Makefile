@@ -50,11 +50,14 @@ run: build ## Build the distribution and start it with configs/quickstart.yaml
 
 ##@ Test
 
+# Tests of the database mostly wait for it, so more of them run at once than there are processors.
+TESTING := -timeout 30m -parallel 4
+
 .PHONY: test
-test: ## Run every test that needs only Go, with the race detector where there is a C compiler
+test: ## Run every test that needs only Go, and PostgreSQL where it is installed, with the race detector where there is a C compiler
 	@$(if $(RACE),,echo "No C compiler, or cgo is off: the tests run without the race detector.")
-	go test $(RACE) -timeout 30m ./...
-	go -C e2e test $(RACE) -timeout 30m ./oracle/...
+	go test $(RACE) $(TESTING) ./...
+	go -C e2e test $(RACE) $(TESTING) ./oracle/...
 
 .PHONY: check-386
 check-386: $(TOOLS)/typecheck ## Fail if a package or a test does not compile where an int has 32 bits
@@ -66,11 +69,13 @@ test-386: ## Run the unit tests where an int has 32 bits, on a kernel that runs 
 
 .PHONY: coverage
 coverage: ## Fail if the tests reach less than COVERAGE percent of a package
-	internal/tools/coverage.sh $(COVERAGE)
+	@mkdir -p _build
+	go test $(TESTING) -coverpkg=./... -coverprofile=_build/coverage.out ./... >_build/coverage.log || { cat _build/coverage.log; exit 1; }
+	internal/tools/coverage.sh $(COVERAGE) _build/coverage.out
 
 .PHONY: e2e
 e2e: build clients $(TOOLS)/pushgateway $(TOOLS)/prometheus ## Run the end-to-end tests on the built distribution
-	go -C e2e test -count=1 -timeout 45m ./...
+	go -C e2e test -count=1 -timeout 45m -parallel 4 ./... # They wait for processes more than they compute.
 
 .PHONY: soak
 soak: build $(TOOLS)/prometheus ## Push for SOAKTIME through outages, restarts and kill -9, and look for what is missing
@@ -84,7 +89,7 @@ deploy: build $(TOOLS)/promtool ## Check deploy/ with each format's own tool
 	go -C internal/tools/deploy test -count=1 ./...
 
 .PHONY: clients
-clients: ## Install what the end-to-end tests run: apt packages as root, prom-client and axe-core from npm
+clients: ## Install what tests run: apt packages as root (PostgreSQL among them), prom-client and axe-core from npm
 	e2e/clients/install.sh
 
 .PHONY: differential
@@ -101,8 +106,9 @@ fuzz: ## Run every fuzz target for FUZZTIME each
 	done
 
 .PHONY: bench
-bench: $(TOOLS)/pushgateway ## Compare decoders with others and groups with a Pushgateway, and measure aggregates, as tables
+bench: build $(TOOLS)/pushgateway ## Compare decoders with others, groups with a Pushgateway and the stores of groups, and measure aggregates
 	go -C e2e run ./bench -pushgateway $(TOOLS)/pushgateway
+	go -C e2e run ./bench -stores $(CURDIR)/$(DISTRIBUTION)
 
 .PHONY: bench-http
 bench-http: build ## Compare whole requests with those to the otlp receiver, by the CPU time of the collector
@@ -114,8 +120,8 @@ bench-export: build ## Measure pushes on their whole way through each exporter, 
 
 ##@ Source
 
-# The linters keep their results by what a file holds, with the path of the checkout that had it first: each checkout has its own.
-export GOLANGCI_LINT_CACHE = $(CURDIR)/_build/golangci-lint
+# The linters keep their results by what a file holds, with the path of the checkout that had it first: each path has its own.
+export GOLANGCI_LINT_CACHE = $(if $(HOME),$(HOME)/.cache/golangci-lint$(subst /,-,$(CURDIR)),$(CURDIR)/_build/golangci-lint)
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint ## Run the linters
@@ -208,7 +214,7 @@ release: sources $(TOOLS)/goreleaser $(TOOLS)/cyclonedx-gomod ## The same for a 
 ##@ All of it
 
 .PHONY: check
-check: check-generated check-tidy check-license chlog-validate check-386 lint test coverage fuzz build e2e soak deploy ## Run what .ci/run runs
+check: check-generated check-tidy check-license chlog-validate check-386 lint clients test coverage fuzz build e2e soak deploy ## Run what .ci/run runs
 
 .PHONY: clean
 clean: ## Remove what was built

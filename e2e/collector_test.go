@@ -60,6 +60,14 @@ type settings struct {
 // startCollector starts the distribution with its pushgateway receiver on a free port and waits until that is ready.
 func startCollector(t *testing.T, s settings) *collector {
 	t.Helper()
+	c := launchCollector(t, s)
+	c.waitUntilReady(t, s.client)
+	return c
+}
+
+// launchCollector does not wait.
+func launchCollector(t *testing.T, s settings) *collector {
+	t.Helper()
 	endpoint := s.listen
 	if endpoint == "" {
 		endpoint = freeEndpoint(t)
@@ -79,7 +87,6 @@ func startCollector(t *testing.T, s settings) *collector {
 	require.NoError(t, c.cmd.Start())
 	go func() { c.exited <- c.cmd.Wait() }()
 	t.Cleanup(func() { c.stop(t) })
-	c.waitUntilReady(t, s.client)
 	return c
 }
 

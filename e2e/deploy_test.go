@@ -16,6 +16,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/pgtest"
 )
 
 const (
@@ -34,6 +36,13 @@ var aggregateMetrics = []string{
 	"otelcol_receiver_pushgateway_pusher_resets",
 	"otelcol_receiver_pushgateway_pushers_folded",
 	"otelcol_receiver_pushgateway_pushers_returned",
+}
+
+// databaseMetrics exist with groups in PostgreSQL only.
+var databaseMetrics = []string{
+	"otelcol_receiver_pushgateway_database_claimed_shards",
+	"otelcol_receiver_pushgateway_database_transactions",
+	"otelcol_receiver_pushgateway_database_wait_bucket",
 }
 
 // groupMetrics exist with groups only.
@@ -60,26 +69,35 @@ func TestDeployOnPrometheus(t *testing.T) {
 		set    []string // settings of the receiver
 		silent []string // metrics that have no series, because what they count does not happen here
 	}{
-		{name: "proxy", silent: slices.Concat(groupMetrics, aggregateMetrics)},
+		{name: "proxy", silent: slices.Concat(groupMetrics, aggregateMetrics, databaseMetrics)},
 		{
 			name:   "groups",
 			set:    []string{"receivers::pushgateway::groups: {republish_interval: 1s, ttl: 5s}"},
+			silent: slices.Concat(aggregateMetrics, databaseMetrics, []string{"otelcol_receiver_pushgateway_storage_errors"}),
+		},
+		{
+			name:   "replicas",
+			set:    []string{"receivers::pushgateway::groups: {republish_interval: 1s, ttl: 5s, postgres: {datasource: '${env:DATABASE_URL}'}}"},
 			silent: append(slices.Clone(aggregateMetrics), "otelcol_receiver_pushgateway_storage_errors"),
 		},
 		{
 			name: "aggregates",
 			set:  []string{"receivers::pushgateway::groups: {republish_interval: 1s, aggregate: [{without: [job_id]}]}"},
-			silent: []string{
+			silent: append(slices.Clone(databaseMetrics),
 				"otelcol_receiver_pushgateway_aggregate_bounds_capped",
 				"otelcol_receiver_pushgateway_aggregate_types_replaced",
 				"otelcol_receiver_pushgateway_pushers_returned",
 				"otelcol_receiver_pushgateway_storage_errors",
-			},
+			),
 		},
 	} {
 		t.Run(mode.name, func(t *testing.T) {
 			t.Parallel()
-			server := startDeployed(t, mode.set)
+			env := map[string]string{}
+			if mode.name == "replicas" {
+				env["DATABASE_URL"] = pgtest.URL(startDatabase(t).Endpoint(), "deployed")
+			}
+			server := startDeployed(t, mode.set, env)
 			assertPanels(t, server, mode.silent)
 			assertRules(t, server, "PushgatewayPushesRefused", "PushgatewayExporterLosesPoints")
 			assertNames(t, server, mode.silent)
@@ -90,12 +108,13 @@ func TestDeployOnPrometheus(t *testing.T) {
 
 // startDeployed starts Prometheus and the collector, has jobs push until the test is over, and returns the Prometheus. A
 // second exporter, which fails, shows what a queue in front of a broken backend looks like.
-func startDeployed(t *testing.T, set []string) prometheusServer {
+func startDeployed(t *testing.T, set []string, env map[string]string) prometheusServer {
 	t.Helper()
 	telemetry := freeEndpoint(t)
 	host, port, err := net.SplitHostPort(telemetry)
 	require.NoError(t, err)
 	server := startPrometheus(t, prometheusConfig(t, telemetry))
+	env["REMOTE_WRITE_ENDPOINT"] = server.url + "/api/v1/write"
 	c := startCollector(t, settings{
 		config: "../deploy/docker/collector.yaml",
 		set: append(set,
@@ -103,7 +122,7 @@ func startDeployed(t *testing.T, set []string) prometheusServer {
 			"receivers::pushgateway::limits::series_per_push: 3",
 			"exporters::otlp_http: {endpoint: http://127.0.0.1:1, retry_on_failure: {enabled: false}}",
 			"service::pipelines::metrics::exporters: [prometheus_remote_write, otlp_http]"),
-		env: map[string]string{"REMOTE_WRITE_ENDPOINT": server.url + "/api/v1/write"},
+		env: env,
 		args: []string{
 			"--config", "yaml:service::telemetry::metrics::level: detailed",
 			"--config", "yaml:service::telemetry::metrics::readers: [{pull: {exporter: {prometheus: {host: " + host + ", port: " + port + "}}}}]",

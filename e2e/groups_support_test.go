@@ -15,6 +15,7 @@ import (
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	dto "github.com/prometheus/client_model/go"
 	"github.com/prometheus/common/expfmt"
@@ -115,6 +116,16 @@ func ofJob(series map[string]string, job string) map[string]string {
 // instant evaluates a selector at this moment and returns the series, in the spelling of shown. A native histogram's value is
 // its JSON.
 func (s prometheusServer) instant(t require.TestingT, selector string) map[string]string {
+	return s.selected(t, url.Values{"query": {selector}})
+}
+
+// instantAt is instant at a moment in the past.
+func (s prometheusServer) instantAt(t require.TestingT, selector string, at time.Time) map[string]string {
+	return s.selected(t, url.Values{"query": {selector}, "time": {at.Format(time.RFC3339Nano)}})
+}
+
+// selected returns the series of a query.
+func (s prometheusServer) selected(t require.TestingT, query url.Values) map[string]string {
 	var vector struct {
 		Result []struct {
 			Metric    labelSet
@@ -122,7 +133,7 @@ func (s prometheusServer) instant(t require.TestingT, selector string) map[strin
 			Histogram []any
 		}
 	}
-	s.get(t, "query", url.Values{"query": {selector}}, &vector)
+	s.get(t, "query", query, &vector)
 	series := map[string]string{}
 	for _, sample := range vector.Result {
 		for _, name := range []string{"le", "quantile"} {

@@ -95,6 +95,9 @@ type mode struct {
 	groups bool
 	stored bool
 	fsync  bool
+
+	datasource string // of PostgreSQL
+	interval   time.Duration
 }
 
 var (
@@ -107,14 +110,20 @@ var (
 
 // receiver is the receiver's configuration, behind its endpoint.
 func (m mode) receiver() string {
-	switch {
-	case m.stored:
-		return "    groups: {max_series: 0, storage: file_storage}"
-	case m.groups:
-		return "    groups: {max_series: 0}"
-	default:
+	if !m.groups {
 		return ""
 	}
+	groups := []string{"max_series: 0"}
+	if m.stored {
+		groups = append(groups, "storage: file_storage")
+	}
+	if m.datasource != "" {
+		groups = append(groups, fmt.Sprintf("postgres: {datasource: %q}", m.datasource))
+	}
+	if m.interval > 0 {
+		groups = append(groups, "republish_interval: "+m.interval.String())
+	}
+	return "    groups: {" + strings.Join(groups, ", ") + "}"
 }
 
 // extension is the configuration of the storage extension and its name, both empty without.

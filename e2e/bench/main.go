@@ -9,9 +9,10 @@
 //	cd e2e && go run ./bench -pushgateway ../.tools/pushgateway
 //	cd e2e && go run ./bench -collector ../_build/otelcol-pushgateway
 //	cd e2e && go run ./bench -export ../_build/otelcol-pushgateway
+//	cd e2e && go run ./bench -stores ../_build/otelcol-pushgateway
 //
 // The second form measures whole requests, as the collector's CPU time for each. The third one measures them on the whole way
-// to a backend, which it serves itself.
+// to a backend, which it serves itself. The last one compares the stores of groups, with a PostgreSQL server that it starts.
 //
 // See [column] for what is compared.
 package main
@@ -31,6 +32,9 @@ func main() {
 	pages := flag.String("pages", "", "regular expression of the pages, or of the parts of -export, to measure; all if empty")
 	size := flag.Int("memory", 20<<20, "size in bytes of the push whose memory is measured; 0 measures none")
 	export := flag.String("export", "", "measure pushes on their way through this distribution to a backend instead, in rounds of at least a second")
+	stores := flag.String("stores", "", "compare the stores of groups of this distribution instead, in rounds of at least a second")
+	held := flag.Int("held", heldOfStores, "groups that each store holds in -stores")
+	round := flag.Duration("round", time.Minute, "republish interval of these groups")
 	collector := flag.String("collector", "", "measure whole requests to this distribution instead, in rounds of at least a second")
 	pushgateway := flag.String("pushgateway", "", "compare what groups cost with this Pushgateway, too")
 	pushers := flag.Int("pushers", 100_000, "pushers of the aggregates that are measured; 0 measures none")
@@ -43,6 +47,8 @@ func main() {
 		err = serve(*address)
 	case *export != "":
 		err = runExport(*export, min(*rounds, 3), max(*turn, time.Second), *pages)
+	case *stores != "":
+		err = runStores(*stores, min(*rounds, 3), max(*turn, time.Second), *held, *round)
 	case *collector != "":
 		err = runHTTP(*collector, min(*rounds, 7), max(*turn, time.Second))
 	default:

@@ -2,8 +2,8 @@
 # Copyright The OpenTelemetry Authors
 # SPDX-License-Identifier: Apache-2.0
 
-# Installs the clients that the end-to-end tests run: Debian's packages as root, prom-client and axe-core from npm. What is there
-# already stays as it is. What cannot be installed is named here and by the tests that need it.
+# Installs the clients that the end-to-end tests run, and PostgreSQL, which unit tests start too: Debian's packages as root, prom-client
+# and axe-core from npm. What is there already stays as it is. What cannot be installed is named here and by the tests that need it.
 set -euo pipefail
 cd "$(dirname "$0")/testdata"
 
@@ -16,6 +16,7 @@ command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
 command -v nginx >/dev/null || [ -x /usr/sbin/nginx ] || missing+=(nginx)
 command -v chromium >/dev/null || missing+=(chromium)
+command -v initdb >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/initdb' >/dev/null || missing+=(postgresql)
 # Debian 12's Prometheus is a backend to compare with; no other release has that version.
 if grep -qs '^VERSION_CODENAME=bookworm$' /etc/os-release && ! [ -x /usr/bin/prometheus ]; then
 	missing+=(prometheus)
@@ -32,7 +33,7 @@ if [ ${#missing[@]} -gt 0 ]; then
 		"${as_root[@]}" apt-get update -qq
 		"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}"
 		# The tests start servers of their own; the services are not to run beside them.
-		for service in prometheus nginx; do
+		for service in prometheus nginx postgresql; do
 			if [[ " ${missing[*]} " == *" $service "* ]]; then
 				"${as_root[@]}" systemctl disable --now "$service" 2>/dev/null || true
 			fi

@@ -107,9 +107,8 @@ func options(t *testing.T) store.Options {
 func heldBy(t *testing.T, s *memory.Store) map[string][]int {
 	t.Helper()
 	held := map[string][]int{"pending": {int(s.Counts().PendingSize)}}
-	snapshots, err := s.Snapshots(t.Context())
-	require.NoError(t, err)
-	for _, snapshot := range snapshots {
+	for snapshot, err := range s.Snapshots(t.Context()) {
+		require.NoError(t, err)
 		at := []int{int(snapshot.PushTime.UnixNano()), int(snapshot.PushFailureTime.UnixNano())}
 		for _, f := range snapshot.Families {
 			encoded, _ := new(pmetric.ProtoMarshaler).MarshalMetrics(f.Metrics())

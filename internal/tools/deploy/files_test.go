@@ -54,23 +54,33 @@ var environmentVariable = regexp.MustCompile(`\$\{env:(\w+)\}`)
 
 var inFlightBytes = regexp.MustCompile(`in_flight_bytes: (\d+)`)
 
+// datasource stands for a secret with the URL of a database.
+const datasource = "postgres://pushgateway:secret@database:5432/pushgateway?sslmode=verify-full"
+
 // assertMemory demands that a container's limit, Go's and the memory limiter's agree, and that the pushes being worked on fit
-// below what the memory limiter refuses from. They take up to eight times limits::in_flight_bytes, and the process itself 64 MiB.
+// below what the memory limiter refuses from.
 func assertMemory(t *testing.T, limit int64, goLimit, config string) {
+	t.Helper()
+	assert.Contains(t, config, " limit_percentage: 80\n", "the memory_limiter's limit is GOMEMLIMIT")
+	assert.Contains(t, config, " spike_limit_percentage: 5\n")
+	assertInFlight(t, limit, goLimit, config)
+}
+
+// assertInFlight demands that the pushes being worked on fit into a container's memory, of which Go knows. They take up to eight
+// times limits::in_flight_bytes, and the process itself 64 MiB.
+func assertInFlight(t *testing.T, limit int64, goLimit, config string) {
 	t.Helper()
 	const share, spike, expansion, process, defaultInFlight = 0.8, 0.05, 8, 64 << 20, 128 << 20
 	parsed, err := resource.ParseQuantity(strings.TrimSuffix(goLimit, "B"))
 	require.NoError(t, err, "GOMEMLIMIT")
 	assert.InEpsilon(t, share*float64(limit), parsed.Value(), 0.01, "GOMEMLIMIT is 80 % of the limit")
-	assert.Contains(t, config, " limit_percentage: 80\n", "the memory_limiter's limit is GOMEMLIMIT")
-	assert.Contains(t, config, " spike_limit_percentage: 5\n")
 
 	inFlight := int64(defaultInFlight)
 	if set := inFlightBytes.FindStringSubmatch(config); set != nil {
 		_, err := fmt.Sscan(set[1], &inFlight)
 		require.NoError(t, err)
 	}
-	assert.LessOrEqual(t, expansion*inFlight+process, int64((share-spike)*float64(limit)), "the memory_limiter refuses what in_flight_bytes admits")
+	assert.LessOrEqual(t, expansion*inFlight+process, int64((share-spike)*float64(limit)), "the memory does not suffice for in_flight_bytes")
 }
 
 // TestOneVersion holds the image that files and documents name to the version that the distribution has.
@@ -90,8 +100,11 @@ func TestOneVersion(t *testing.T) {
 	}
 	count := 0
 	for _, path := range paths {
-		for _, image := range regexp.MustCompile(`otelcol-pushgateway:(\d\S*)`).FindAllSubmatch(readFile(t, path), -1) {
-			assert.Equal(t, string(released[1]), strings.TrimRight(string(image[1]), "`,."), path)
+		for _, image := range regexp.MustCompile(`(\S*)otelcol-pushgateway:(\d\S*)`).FindAllSubmatch(readFile(t, path), -1) {
+			assert.Equal(t, string(released[1]), strings.TrimRight(string(image[2]), "`,."), path)
+			if strings.HasPrefix(path, "deploy/kubernetes/") {
+				assert.Equal(t, "ghcr.io/otelcol-pushgateway/", string(image[1]), path)
+			}
 			count++
 		}
 	}

@@ -33,7 +33,7 @@ func TestKubernetes(t *testing.T) {
 	t.Parallel()
 	paths, err := filepath.Glob(filepath.Join(repository, "deploy/kubernetes/*.yaml"))
 	require.NoError(t, err)
-	require.Len(t, paths, 4)
+	require.Len(t, paths, 5)
 	for _, path := range paths {
 		name := filepath.Base(path)
 		t.Run(name, func(t *testing.T) {
@@ -197,8 +197,10 @@ func (m *manifest) assertCollector(t *testing.T) {
 	env := map[string]string{}
 	for _, variable := range container.Env {
 		env[variable.Name] = variable.Value
-		if variable.ValueFrom != nil {
-			env[variable.Name] = "10.0.0.1" // an address, which is all that the manifests take from elsewhere
+		if from := variable.ValueFrom; from != nil && from.SecretKeyRef != nil {
+			env[variable.Name] = datasource
+		} else if from != nil {
+			env[variable.Name] = "10.0.0.1" // an address, which is all else that the manifests take from elsewhere
 		}
 	}
 	for _, config := range m.configs {
