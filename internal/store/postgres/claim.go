@@ -28,7 +28,7 @@ const (
 	// requests.
 	stepsPerRound = 64
 	// looksPerPause is how often Claim looks for something due during the pause between claims of a shard.
-	looksPerPause = 4
+	looksPerPause = 20
 )
 
 // claim is the store's part of a store.Claim.

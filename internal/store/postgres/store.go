@@ -46,7 +46,7 @@ const (
 	// pollInterval is the time after which changes of other replicas are found.
 	pollInterval = time.Second
 	// claimPause is the least time between claims of a shard that leave nothing. Groups that are pushed more often are exported less often.
-	claimPause = 200 * time.Millisecond
+	claimPause = time.Second
 	// retryPause is the time after which a failed claim or start is retried.
 	retryPause = time.Second
 	// closeTimeout limits the wait for connections in use. They belong to a claim whose consumer hangs.
