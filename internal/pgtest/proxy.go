@@ -43,6 +43,7 @@ const (
 	Passed     Fate = iota
 	Lost            // the connection ends before the server has it
 	Unanswered      // the connection ends before the client has the answer
+	Answered        // the connection ends after the client has the answer
 )
 
 // NewProxy starts a proxy until the test ends. In a test with a bubble of synctest it is made outside, since the time of the bubble
@@ -126,8 +127,8 @@ type link struct {
 	commit         func() Fate
 	commits        map[string]bool // the names of prepared statements that commit
 
-	mu         sync.Mutex
-	unanswered bool // The next commit is not reported.
+	mu   sync.Mutex
+	fate Fate // of the next answer to a commit
 }
 
 func (l *link) close() {
@@ -144,15 +145,13 @@ func (l *link) upstream() {
 			return
 		}
 		if !first && l.commit != nil && l.isCommit(m) {
-			switch l.commit() {
-			case Passed:
-			case Lost:
+			fate := l.commit()
+			if fate == Lost {
 				return
-			case Unanswered:
-				l.mu.Lock()
-				l.unanswered = true
-				l.mu.Unlock()
 			}
+			l.mu.Lock()
+			l.fate = fate
+			l.mu.Unlock()
 		}
 		if _, err := l.server.Write(m); err != nil {
 			return
@@ -169,12 +168,16 @@ func (l *link) downstream() {
 			return
 		}
 		l.mu.Lock()
-		unanswered := l.unanswered
+		fate := l.fate
 		l.mu.Unlock()
-		if unanswered && m[0] == 'C' && string(m[5:]) == "COMMIT\x00" {
+		answer := m[0] == 'C' && string(m[5:]) == "COMMIT\x00"
+		if answer && fate == Unanswered {
 			return
 		}
 		if _, err := l.client.Write(m); err != nil {
+			return
+		}
+		if answer && fate == Answered {
 			return
 		}
 	}

@@ -66,6 +66,9 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // ForgetObservation lets the next observation read.
 func (s *Store) ForgetObservation() { s.forgetObservation() }
 
+// Uncommitted is uncommitted.
+func Uncommitted(err error) bool { return uncommitted(err) }
+
 // Masked is masked.
 func (s *Store) Masked(err error) error { return s.masked(err) }
 

@@ -97,6 +97,20 @@ func TestDatabaseRestarts(t *testing.T) {
 	assert.Equal(t, 2, s.Counts().Groups)
 	groups, _ := s.Waiting()
 	assert.Zero(t, groups)
+
+	fillPool(t, s)
+	unused, err := s.Pool().Acquire(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, own.Shutdown())
+	require.ErrorAs(t, put(t, s, o, "job/j"), &failed)
+	assert.False(t, failed.Uncertain, "nothing was changed")
+	unused.Release()
+	require.NoError(t, own.Launch())
+	before := failures.Count()
+	for range 2 {
+		require.NoError(t, put(t, s, o, "job/j"), "with connections of the time before the restart")
+	}
+	assert.Equal(t, before, failures.Count())
 	for _, text := range failures.List() {
 		requireNoSecret(t, datasource, text)
 	}
