@@ -199,8 +199,8 @@ func (c *claim) stamp(now int64) {
 const (
 	// The shard with the oldest claim comes first, so that none starves.
 	lockShards = `SELECT id, last FROM pushgateway_shard s
-		WHERE (next <= NOW OR $2) AND (EXISTS (SELECT FROM pushgateway_queue WHERE shard = s.id)
-			OR EXISTS (SELECT FROM pushgateway_group g WHERE g.shard = s.id AND g.due <= NOW))
+		WHERE (next <= (SELECT NOW) OR $2) AND (EXISTS (SELECT FROM pushgateway_queue WHERE shard = s.id)
+			OR EXISTS (SELECT FROM pushgateway_group g WHERE g.shard = s.id AND g.due <= (SELECT NOW)))
 		ORDER BY last LIMIT $1 FOR UPDATE SKIP LOCKED`
 	// hurry makes changes due that only wait for the pause.
 	hurry = `UPDATE pushgateway_group SET due = NOW

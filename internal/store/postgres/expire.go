@@ -39,10 +39,10 @@ type over struct{ groups, unruled, aggregates, lapsed bool }
 
 // anyOver has the parameters of agingAggregates, and the times to live of groups and the start of the quiet time of aggregates.
 const anyOver = `SELECT
-	$5::bigint > 0 AND EXISTS (SELECT FROM pushgateway_group WHERE lives_from <= NOW - $5),
+	$5::bigint > 0 AND EXISTS (SELECT FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $5),
 	EXISTS (SELECT FROM pushgateway_group g WHERE g.without IS NOT NULL AND g.contributed <= $6) AND (SELECT rules IS NOT DISTINCT FROM $7 FROM pushgateway_meta),
 	EXISTS (` + agingAggregates + `),
-	EXISTS (SELECT FROM pushgateway_markers WHERE lapsed <= NOW)`
+	EXISTS (SELECT FROM pushgateway_markers WHERE lapsed <= (SELECT NOW))`
 
 // findOver finds out what an expiry has to do, which is nothing most of the time.
 func (s *Store) findOver(ctx context.Context) (found over, err error) {
@@ -60,7 +60,7 @@ func (s *Store) expireGroups(ctx context.Context, e *store.Expired) error {
 		if _, err = conn.Exec(ctx, s.sql(moveLives), s.options.TTL.Nanoseconds()); err != nil {
 			return err
 		}
-		keys, err = s.list(ctx, conn, s.sql(`SELECT path FROM pushgateway_group WHERE lives_from <= NOW - $1 AND lives <= NOW - $1
+		keys, err = s.list(ctx, conn, s.sql(`SELECT path FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $1 AND lives <= (SELECT NOW) - $1
 			ORDER BY lives_from LIMIT $2`), s.options.TTL.Nanoseconds(), expiredAtOnce)
 		return err
 	})
@@ -78,18 +78,18 @@ func (s *Store) expireGroups(ctx context.Context, e *store.Expired) error {
 const (
 	// moveLives finds that groups were pushed again.
 	moveLives = `UPDATE pushgateway_group SET lives_from = lives WHERE id IN (
-			SELECT id FROM pushgateway_group WHERE lives_from <= NOW - $1 AND lives > NOW - $1 FOR UPDATE SKIP LOCKED
+			SELECT id FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $1 AND lives > (SELECT NOW) - $1 FOR UPDATE SKIP LOCKED
 		)`
 	// findLapsed lists lapsed markers of locked shards.
-	findLapsed = `SELECT m.id, m.grp FROM pushgateway_markers m WHERE lapsed <= NOW AND shard = ANY($1) ORDER BY lapsed LIMIT $2`
+	findLapsed = `SELECT m.id, m.grp FROM pushgateway_markers m WHERE lapsed <= (SELECT NOW) AND shard = ANY($1) ORDER BY lapsed LIMIT $2`
 	// lockLapsed locks the shards: markers of a claim must stay until it is settled, because a group that adds their series
 	// must not be exported at the same time.
 	lockLapsed = `SELECT id FROM pushgateway_shard s
-		WHERE EXISTS (SELECT FROM (SELECT shard FROM pushgateway_markers WHERE lapsed <= NOW ORDER BY lapsed LIMIT $1) m WHERE m.shard = s.id)
+		WHERE EXISTS (SELECT FROM (SELECT shard FROM pushgateway_markers WHERE lapsed <= (SELECT NOW) ORDER BY lapsed LIMIT $1) m WHERE m.shard = s.id)
 		FOR UPDATE SKIP LOCKED`
 	// deleteLapsed removes markers, if they are still lapsed, and their pending series.
 	deleteLapsed = `WITH lapsed AS (
-			DELETE FROM pushgateway_markers WHERE id = ANY($1) AND lapsed <= NOW
+			DELETE FROM pushgateway_markers WHERE id = ANY($1) AND lapsed <= (SELECT NOW)
 			RETURNING id, grp, shard, hashes, octet_length(content) + 8 * cardinality(hashes) AS size
 		), series AS (
 			DELETE FROM pushgateway_series s USING (SELECT id, shard, unnest(hashes) AS hash FROM lapsed) l

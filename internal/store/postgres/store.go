@@ -150,7 +150,8 @@ func CheckDatasource(datasource string) error {
 // databaseClock is the database's clock in nanoseconds. It has microseconds.
 const databaseClock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"
 
-// sql replaces NOW in a statement by the clock.
+// sql replaces NOW in a statement by the clock. A condition has (SELECT NOW), which is read once: the database does not search an index for a
+// value that changes during the statement, but would read it as a whole.
 func (s *Store) sql(statement string) string {
 	clock := s.settings.clock
 	if s.settings.Clock != nil {
