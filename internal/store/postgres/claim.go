@@ -197,9 +197,10 @@ func (c *claim) stamp(now int64) {
 }
 
 const (
-	// The shard with the oldest claim comes first, so that none starves.
+	// The shard with the oldest claim comes first, so that none starves. If the pause ($3) ends later than after its length, the clock has
+	// jumped back, so it is over.
 	lockShards = `SELECT id, last FROM pushgateway_shard s
-		WHERE (next <= (SELECT NOW) OR $2) AND (EXISTS (SELECT FROM pushgateway_queue WHERE shard = s.id)
+		WHERE (next <= (SELECT NOW) OR next > (SELECT NOW) + $3 OR $2) AND (EXISTS (SELECT FROM pushgateway_queue WHERE shard = s.id)
 			OR EXISTS (SELECT FROM pushgateway_group g WHERE g.shard = s.id AND g.due <= (SELECT NOW)))
 		ORDER BY last LIMIT $1 FOR UPDATE SKIP LOCKED`
 	// hurry makes changes due that only wait for the pause.
@@ -215,7 +216,7 @@ const (
 func (s *Store) lockShards(ctx context.Context, c *claim, all bool) (due time.Time, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(s.sql(lockShards), claimShards, all).Query(func(rows pgx.Rows) error {
+	batch.Queue(s.sql(lockShards), claimShards, all, max(s.settings.pause, 0).Nanoseconds()).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var id int32
 			var last int64

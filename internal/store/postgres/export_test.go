@@ -39,8 +39,8 @@ func (s *Store) Looks() map[string]string {
 		return s.sql(statement)
 	}
 	return map[string]string{
-		"claim":  fill(lockShards, "8", "false"),
-		"expiry": fill(anyOver, "0", "0", "true", "0", "1", "0", "''::bytea"),
+		"claim":  fill(lockShards, "8", "false", "1000000000"),
+		"expiry": fill(anyOver, "0", "0", "true", "0", "1", "0", "''::bytea", "5000000000000000000"),
 	}
 }
 

@@ -19,7 +19,7 @@ func TestLooksReadNoGroups(t *testing.T) {
 	datasource := database(t)
 	s := newReplica(t, datasource, "", "")
 	g := newGate(t, datasource)
-	const later = "9000000000000000000"
+	const later = "4000000000000000000"
 	g.execute(`INSERT INTO pushgateway_group (hash, path, shard, name, words, alive, plain, due, round, lives, lives_from)
 		SELECT int8send(n), n::text, n % 64, int8send(n), int8send(n), true, true, ` + later + ", " + later + ", " + later + ", " + later + `
 		FROM generate_series(1, 6400) n`)

@@ -242,7 +242,7 @@ func (s *Store) readObservation() (o observation, err error) {
 		return o, err
 	}
 	if since != nil {
-		o.oldest = s.options.Now().Add(time.Duration(*since - now)) // by the replica's clock
+		o.oldest = s.options.Now().Add(time.Duration(min(*since-now, 0))) // by the replica's clock; not later than now if the database's has jumped back
 	}
 	return o, nil
 }
