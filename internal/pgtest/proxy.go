@@ -33,6 +33,8 @@ type Rules struct {
 	Admit func() bool
 	// Commit decides what becomes of a COMMIT of a prepared statement.
 	Commit func() Fate
+	// Hold is called after a COMMIT that is Held.
+	Hold func()
 }
 
 // Fate is what becomes of a COMMIT.
@@ -44,6 +46,7 @@ const (
 	Lost            // the connection ends before the server has it
 	Unanswered      // the connection ends before the client has the answer
 	Answered        // the connection ends after the client has the answer
+	Held            // what the client sends after it waits for Rules.Hold
 )
 
 // NewProxy starts a proxy until the test ends. In a test with a bubble of synctest it is made outside, since the time of the bubble
@@ -107,7 +110,7 @@ func (p *Proxy) serve(client net.Conn) {
 	rules := p.rules
 	p.connections[client], p.connections[server] = struct{}{}, struct{}{}
 	p.mu.Unlock()
-	l := &link{client: client, server: server, commit: rules.Commit, commits: make(map[string]bool)}
+	l := &link{client: client, server: server, commit: rules.Commit, hold: rules.Hold, commits: make(map[string]bool)}
 	if rules.Admit != nil && !rules.Admit() { // Whoever refuses clients later, and then cuts, finds the connection.
 		l.close()
 	}
@@ -125,6 +128,7 @@ func (p *Proxy) serve(client net.Conn) {
 type link struct {
 	client, server net.Conn
 	commit         func() Fate
+	hold           func()
 	commits        map[string]bool // the names of prepared statements that commit
 
 	mu   sync.Mutex
@@ -139,6 +143,7 @@ func (l *link) close() {
 // upstream copies messages of the client, and looks for commits.
 func (l *link) upstream() {
 	defer l.close()
+	held := false
 	for first := true; ; first = false {
 		m, err := readMessage(l.client, !first)
 		if err != nil {
@@ -149,12 +154,17 @@ func (l *link) upstream() {
 			if fate == Lost {
 				return
 			}
+			held = fate == Held
 			l.mu.Lock()
 			l.fate = fate
 			l.mu.Unlock()
 		}
 		if _, err := l.server.Write(m); err != nil {
 			return
+		}
+		if held && m[0] == 'E' { // The server executes it at once.
+			held = false
+			l.hold()
 		}
 	}
 }

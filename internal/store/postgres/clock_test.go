@@ -61,11 +61,11 @@ func TestRoundsAfterTheClockJumpedBack(t *testing.T) {
 	g := borrowGround(t)
 	s := openWith(t, settings(g.datasource).ForTest(1, testClock, 0), g.clock(t), o)
 	for step, path := range []string{"job/j", "job/k"} {
-		require.NoError(t, storetest.Do(t, s, step, "PUT "+path+" a"))
+		require.NoError(t, storetest.Change(t, s, step, "PUT "+path+" a"))
 		s.Pass(o.RepublishInterval / 2)
 		storetest.ExportValues(t, s)
 	}
-	require.NoError(t, storetest.Do(t, s, 2, "PUT job/l a"))
+	require.NoError(t, storetest.Change(t, s, 2, "PUT job/l a"))
 	g.jumpBack(t)
 	_, oldest := s.Waiting()
 	assert.False(t, oldest.After(s.Now()))
@@ -92,7 +92,7 @@ func TestMarkersAfterTheClockJumpedBack(t *testing.T) {
 	t.Parallel()
 	g := borrowGround(t)
 	s := openWith(t, settings(g.datasource).ForTest(1, testClock, 0), g.clock(t), storetest.DefaultOptions())
-	require.NoError(t, storetest.Do(t, s, 0, "PUT job/j a"))
+	require.NoError(t, storetest.Change(t, s, 0, "PUT job/j a"))
 	storetest.ExportValues(t, s)
 	require.NoError(t, s.Delete(t.Context(), pushtest.Key(t, "job/j")))
 	refused := storetest.Refused
