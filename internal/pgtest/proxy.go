@@ -33,6 +33,8 @@ type Rules struct {
 	Admit func() bool
 	// Commit decides what becomes of a COMMIT of a prepared statement.
 	Commit func() Fate
+	// Hold is called after a COMMIT that is Held.
+	Hold func()
 }
 
 // Fate is what becomes of a COMMIT.
@@ -43,6 +45,8 @@ const (
 	Passed     Fate = iota
 	Lost            // the connection ends before the server has it
 	Unanswered      // the connection ends before the client has the answer
+	Answered        // the connection ends after the client has the answer
+	Held            // what the client sends after it waits for Rules.Hold
 )
 
 // NewProxy starts a proxy until the test ends. In a test with a bubble of synctest it is made outside, since the time of the bubble
@@ -106,7 +110,7 @@ func (p *Proxy) serve(client net.Conn) {
 	rules := p.rules
 	p.connections[client], p.connections[server] = struct{}{}, struct{}{}
 	p.mu.Unlock()
-	l := &link{client: client, server: server, commit: rules.Commit, commits: make(map[string]bool)}
+	l := &link{client: client, server: server, commit: rules.Commit, hold: rules.Hold, commits: make(map[string]bool)}
 	if rules.Admit != nil && !rules.Admit() { // Whoever refuses clients later, and then cuts, finds the connection.
 		l.close()
 	}
@@ -124,10 +128,11 @@ func (p *Proxy) serve(client net.Conn) {
 type link struct {
 	client, server net.Conn
 	commit         func() Fate
+	hold           func()
 	commits        map[string]bool // the names of prepared statements that commit
 
-	mu         sync.Mutex
-	unanswered bool // The next commit is not reported.
+	mu   sync.Mutex
+	fate Fate // of the next answer to a commit
 }
 
 func (l *link) close() {
@@ -138,24 +143,28 @@ func (l *link) close() {
 // upstream copies messages of the client, and looks for commits.
 func (l *link) upstream() {
 	defer l.close()
+	held := false
 	for first := true; ; first = false {
 		m, err := readMessage(l.client, !first)
 		if err != nil {
 			return
 		}
 		if !first && l.commit != nil && l.isCommit(m) {
-			switch l.commit() {
-			case Passed:
-			case Lost:
+			fate := l.commit()
+			if fate == Lost {
 				return
-			case Unanswered:
-				l.mu.Lock()
-				l.unanswered = true
-				l.mu.Unlock()
 			}
+			held = fate == Held
+			l.mu.Lock()
+			l.fate = fate
+			l.mu.Unlock()
 		}
 		if _, err := l.server.Write(m); err != nil {
 			return
+		}
+		if held && m[0] == 'E' { // The server executes it at once.
+			held = false
+			l.hold()
 		}
 	}
 }
@@ -169,12 +178,16 @@ func (l *link) downstream() {
 			return
 		}
 		l.mu.Lock()
-		unanswered := l.unanswered
+		fate := l.fate
 		l.mu.Unlock()
-		if unanswered && m[0] == 'C' && string(m[5:]) == "COMMIT\x00" {
+		answer := m[0] == 'C' && string(m[5:]) == "COMMIT\x00"
+		if answer && fate == Unanswered {
 			return
 		}
 		if _, err := l.client.Write(m); err != nil {
+			return
+		}
+		if answer && fate == Answered {
 			return
 		}
 	}

@@ -51,7 +51,18 @@ func TestRulesOfAnotherRelease(t *testing.T) {
 	assert.Equal(t, "c 6; max_g 2", storetest.Values(t, gone), "whose rules are over does not end it")
 	expire(gone)
 	assert.Empty(t, storetest.SnapshotsOf(t, gone))
-	assert.Zero(t, gone.Counts().Pushers)
+	storetest.RequireSound(t, gone)
+	counts := gone.Counts()
+	counts.PendingSize = 0
+	assert.Equal(t, store.Counts{Pending: 4}, counts, "c, max_g and the push times were exported")
+	// An expiry finds out first what there is to do. So the markers of what it ends lapse with the next one, although it is five minutes since
+	// the export.
+	e, err := gone.Expire(t.Context())
+	require.NoError(t, err)
+	assert.Equal(t, 4, e.LapsedSeries)
+	assert.Empty(t, gone.Held())
+	assert.Zero(t, gone.Counts())
+	storetest.RequireSound(t, gone)
 }
 
 // TestExemplarsOfAnAggregate go out once, with the values that they came with, and again if they were surely not accepted.

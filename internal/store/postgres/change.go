@@ -650,7 +650,8 @@ func (s *Store) writeGroup(batch *pgx.Batch, c *change) {
 		round = orNull(s.nextRound(c.now))
 	}
 	paced := int64(0)
-	if pause := c.claimed + int64(minPause); c.pacedChange() && c.claimed > 0 && pause > c.now {
+	// If the last claim is later than now, the clock has jumped back.
+	if pause := c.claimed + int64(minPause); c.pacedChange() && c.claimed > 0 && c.claimed <= c.now && pause > c.now {
 		paced = pause
 	}
 	a := c.after()

@@ -44,6 +44,7 @@ type claim struct {
 	series int
 	bytes  int64
 	more   bool // the limits left something
+	marked bool // the last claim of a shard committed marks and was lost
 }
 
 // claimed is a group in a claim.
@@ -197,10 +198,11 @@ func (c *claim) stamp(now int64) {
 }
 
 const (
-	// The shard with the oldest claim comes first, so that none starves.
-	lockShards = `SELECT id, last FROM pushgateway_shard s
-		WHERE (next <= NOW OR $2) AND (EXISTS (SELECT FROM pushgateway_queue WHERE shard = s.id)
-			OR EXISTS (SELECT FROM pushgateway_group g WHERE g.shard = s.id AND g.due <= NOW))
+	// The shard with the oldest claim comes first, so that none starves. If the pause ($3) ends later than after its length, the clock has
+	// jumped back, so it is over.
+	lockShards = `SELECT id, last, next = 1 FROM pushgateway_shard s
+		WHERE (next <= (SELECT NOW) OR next > (SELECT NOW) + $3 OR $2) AND (EXISTS (SELECT FROM pushgateway_queue WHERE shard = s.id)
+			OR EXISTS (SELECT FROM pushgateway_group g WHERE g.shard = s.id AND g.due <= (SELECT NOW)))
 		ORDER BY last LIMIT $1 FOR UPDATE SKIP LOCKED`
 	// hurry makes changes due that only wait for the pause.
 	hurry = `UPDATE pushgateway_group SET due = NOW
@@ -215,14 +217,15 @@ const (
 func (s *Store) lockShards(ctx context.Context, c *claim, all bool) (due time.Time, err error) {
 	batch := &pgx.Batch{}
 	batch.Queue("BEGIN")
-	batch.Queue(s.sql(lockShards), claimShards, all).Query(func(rows pgx.Rows) error {
+	batch.Queue(s.sql(lockShards), claimShards, all, max(s.settings.pause, 0).Nanoseconds()).Query(func(rows pgx.Rows) error {
 		for rows.Next() {
 			var id int32
 			var last int64
-			if err := rows.Scan(&id, &last); err != nil {
+			var marked bool
+			if err := rows.Scan(&id, &last, &marked); err != nil {
 				return err
 			}
-			c.shards, c.at = append(c.shards, id), max(c.at, last+1)
+			c.shards, c.at, c.marked = append(c.shards, id), max(c.at, last+1), c.marked || marked
 		}
 		return rows.Err()
 	})
@@ -398,6 +401,10 @@ func (s *Store) addParts(c *claim, g *claimed) {
 
 // markExported commits that values are exported whose series never were before, takes the extras of chunks, and locks the shards again. It also
 // commits a time that is ahead of the clock, since the next claim could have it too if this one were lost.
+//
+// The claim after a lost one that had committed marks commits all its groups, although they are marked: values are exported later than the
+// marks say, so markers must not lapse too early. And if the other claim was not lost, but has not locked the shards again yet, it must find
+// that they were taken: its marks are not its own any more.
 func (s *Store) markExported(ctx context.Context, c *claim) error {
 	var groups, times, families, versions []int64
 	var names [][]byte
@@ -405,9 +412,10 @@ func (s *Store) markExported(ctx context.Context, c *claim) error {
 	var takenGroups, takenVersions []int64
 	var takenNames [][]byte
 	for _, g := range c.groups {
-		marked := g.times != nil && !g.timesExported
-		if marked {
+		marked := c.marked
+		if g.times != nil && !g.timesExported {
 			times = append(times, g.id)
+			marked = true
 		}
 		for _, f := range g.families {
 			if f.extra {
@@ -452,7 +460,7 @@ func (s *Store) markExported(ctx context.Context, c *claim) error {
 			WHERE f.grp = n.grp AND f.name = n.name AND f.version = n.version`, families, names, versions)
 		queueExtras(batch, taking, takenGroups, takenNames, takenVersions)
 	}
-	batch.Queue("UPDATE pushgateway_shard SET last = $2 WHERE id = ANY($1)", c.shards, c.at)
+	batch.Queue("UPDATE pushgateway_shard SET last = $2, next = 1 WHERE id = ANY($1)", c.shards, c.at)
 	batch.Queue("COMMIT")
 	batch.Queue("BEGIN")
 	locked := 0

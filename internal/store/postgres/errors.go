@@ -50,6 +50,38 @@ type uncertainError struct{ err error }
 func (e *uncertainError) Error() string { return e.err.Error() }
 func (e *uncertainError) Unwrap() error { return e.err }
 
+// begunError says that the result of a transaction was used before it failed, so that it cannot be tried again.
+type begunError struct{ err error }
+
+func (e *begunError) Error() string { return e.err.Error() }
+func (e *begunError) Unwrap() error { return e.err }
+
+// lostError says that the connection broke, and that the transaction was not committed.
+type lostError struct{ err error }
+
+func (e *lostError) Error() string { return e.err.Error() }
+func (e *lostError) Unwrap() error { return e.err }
+
+// is reports whether an error has one of the type in its tree.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}
+
+// uncommitted reports whether the error of a transaction whose end was sent proves that it was not committed.
+//
+// PostgreSQL ends sessions, such as at its shutdown, between two messages or during a statement (ProcessInterrupts), but not between the
+// decision to commit and the answer. While a commit waits for a standby it only warns and closes the connection, since a FATAL error
+// would say that the transaction was aborted. A pooler can send the same code, but knows nothing of the transaction.
+func uncommitted(err error) bool {
+	var pg *pgconn.PgError
+	if errors.As(err, &pg) {
+		return pg.SeverityUnlocalized == "FATAL" && pg.Routine == "ProcessInterrupts"
+	}
+	// pgx returns ErrConnClosed also for an answer that it cannot read any more.
+	return pgconn.SafeToRetry(err) && !errors.Is(err, pgconn.ErrConnClosed)
+}
+
 // classify decides what to do about an error.
 func classify(err error) failure {
 	var pg *pgconn.PgError
@@ -107,7 +139,7 @@ func (s *Store) masked(err error) error {
 
 // failed reports an error and returns it for the client: a *StorageError or ErrBusy.
 func (s *Store) failed(operation store.Operation, err error) error {
-	_, uncertain := errors.AsType[*uncertainError](err)
+	uncertain := is[*uncertainError](err)
 	if !uncertain && (errors.Is(err, store.ErrBusy) || classify(err) != fatal) {
 		return store.ErrBusy
 	}

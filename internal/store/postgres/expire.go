@@ -5,6 +5,7 @@ package postgres
 
 import (
 	"context"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
@@ -19,6 +20,9 @@ const expiredAtOnce = 1000
 // Expire implements store.Store. Each replica expires, and reports only what it removed itself.
 func (s *Store) Expire(ctx context.Context) (e store.Expired, err error) {
 	over, err := s.findOver(ctx)
+	if err == nil && over.ahead {
+		err = s.moveDue(ctx)
+	}
 	if err == nil && over.groups {
 		err = s.expireGroups(ctx, &e)
 	}
@@ -35,22 +39,61 @@ func (s *Store) Expire(ctx context.Context) (e store.Expired, err error) {
 }
 
 // over is what an expiry has to do.
-type over struct{ groups, unruled, aggregates, lapsed bool }
+type over struct{ groups, unruled, aggregates, lapsed, ahead bool }
 
-// anyOver has the parameters of agingAggregates, and the times to live of groups and the start of the quiet time of aggregates.
+// anyOver has the parameters of agingAggregates, the times to live of groups, the start of the quiet time of aggregates, the hash of the
+// rules and the time after which groups are due at the latest.
 const anyOver = `SELECT
-	$5::bigint > 0 AND EXISTS (SELECT FROM pushgateway_group WHERE lives_from <= NOW - $5),
+	$5::bigint > 0 AND EXISTS (SELECT FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $5),
 	EXISTS (SELECT FROM pushgateway_group g WHERE g.without IS NOT NULL AND g.contributed <= $6) AND (SELECT rules IS NOT DISTINCT FROM $7 FROM pushgateway_meta),
 	EXISTS (` + agingAggregates + `),
-	EXISTS (SELECT FROM pushgateway_markers WHERE lapsed <= NOW)`
+	EXISTS (SELECT FROM pushgateway_markers WHERE lapsed <= (SELECT NOW)),
+	EXISTS (SELECT FROM pushgateway_shard s WHERE EXISTS (SELECT FROM pushgateway_group g WHERE g.shard = s.id AND g.due > (SELECT NOW) + $8))`
 
 // findOver finds out what an expiry has to do, which is nothing most of the time.
 func (s *Store) findOver(ctx context.Context) (found over, err error) {
 	err = s.transact(ctx, KindExpire, store.Read, func(conn *pgxpool.Conn) error {
-		arguments := append(s.agingArguments(s.options.Now()), s.options.TTL.Nanoseconds(), s.quietSince(), s.rulesHash())
-		return conn.QueryRow(ctx, s.sql(anyOver), arguments...).Scan(&found.groups, &found.unruled, &found.aggregates, &found.lapsed)
+		arguments := append(s.agingArguments(s.options.Now()), s.options.TTL.Nanoseconds(), s.quietSince(), s.rulesHash(), s.latestDue().Nanoseconds())
+		return conn.QueryRow(ctx, s.sql(anyOver), arguments...).Scan(&found.groups, &found.unruled, &found.aggregates, &found.lapsed, &found.ahead)
 	})
 	return found, err
+}
+
+// latestDue is the time after which a group is due at the latest: its next round. Without rounds, only what the backend has refused waits.
+func (s *Store) latestDue() time.Duration {
+	if s.options.RepublishInterval > 0 {
+		return s.options.RepublishInterval
+	}
+	return store.Lookback
+}
+
+// moveDue brings forward what is due later than anything can be, because the database's clock has jumped back. Otherwise it would wait until
+// the clock has caught up. Groups stay spread over the time of a round ($1). A group without rounds waits for what the backend has refused.
+const moveDue = `UPDATE pushgateway_group g SET
+		due = CASE WHEN g.due > n.now + $1 THEN n.now + (g.due - n.now) % $1 ELSE g.due END,
+		round = CASE WHEN g.round > n.now + $1 THEN n.now + (g.round - n.now) % $1 ELSE g.round END
+	FROM (SELECT NOW AS now) n
+	WHERE g.id IN (
+		SELECT g.id FROM pushgateway_shard s JOIN pushgateway_group g ON g.shard = s.id
+		WHERE g.due > (SELECT NOW) + $1 AND (g.round IS NOT NULL OR g.due > (SELECT NOW) + $2) LIMIT $3 FOR UPDATE OF g SKIP LOCKED
+	)`
+
+// moveDue moves some groups at a time. It leaves those that are being changed to the next expiry.
+func (s *Store) moveDue(ctx context.Context) error {
+	for moved := int64(expiredAtOnce); moved == expiredAtOnce; {
+		err := s.transact(ctx, KindExpire, store.Write, func(conn *pgxpool.Conn) error {
+			limited, cancel := s.limited(ctx)
+			defer cancel()
+			tag, err := conn.Exec(limited, s.sql(moveDue), s.latestDue().Nanoseconds(), store.Lookback.Nanoseconds(), expiredAtOnce)
+			moved = tag.RowsAffected()
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	s.signal()
+	return nil
 }
 
 // expireGroups removes groups whose time to live has passed, by oldest push.
@@ -60,7 +103,7 @@ func (s *Store) expireGroups(ctx context.Context, e *store.Expired) error {
 		if _, err = conn.Exec(ctx, s.sql(moveLives), s.options.TTL.Nanoseconds()); err != nil {
 			return err
 		}
-		keys, err = s.list(ctx, conn, s.sql(`SELECT path FROM pushgateway_group WHERE lives_from <= NOW - $1 AND lives <= NOW - $1
+		keys, err = s.list(ctx, conn, s.sql(`SELECT path FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $1 AND lives <= (SELECT NOW) - $1
 			ORDER BY lives_from LIMIT $2`), s.options.TTL.Nanoseconds(), expiredAtOnce)
 		return err
 	})
@@ -78,18 +121,18 @@ func (s *Store) expireGroups(ctx context.Context, e *store.Expired) error {
 const (
 	// moveLives finds that groups were pushed again.
 	moveLives = `UPDATE pushgateway_group SET lives_from = lives WHERE id IN (
-			SELECT id FROM pushgateway_group WHERE lives_from <= NOW - $1 AND lives > NOW - $1 FOR UPDATE SKIP LOCKED
+			SELECT id FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $1 AND lives > (SELECT NOW) - $1 FOR UPDATE SKIP LOCKED
 		)`
 	// findLapsed lists lapsed markers of locked shards.
-	findLapsed = `SELECT m.id, m.grp FROM pushgateway_markers m WHERE lapsed <= NOW AND shard = ANY($1) ORDER BY lapsed LIMIT $2`
+	findLapsed = `SELECT m.id, m.grp FROM pushgateway_markers m WHERE lapsed <= (SELECT NOW) AND shard = ANY($1) ORDER BY lapsed LIMIT $2`
 	// lockLapsed locks the shards: markers of a claim must stay until it is settled, because a group that adds their series
 	// must not be exported at the same time.
 	lockLapsed = `SELECT id FROM pushgateway_shard s
-		WHERE EXISTS (SELECT FROM (SELECT shard FROM pushgateway_markers WHERE lapsed <= NOW ORDER BY lapsed LIMIT $1) m WHERE m.shard = s.id)
+		WHERE EXISTS (SELECT FROM (SELECT shard FROM pushgateway_markers WHERE lapsed <= (SELECT NOW) ORDER BY lapsed LIMIT $1) m WHERE m.shard = s.id)
 		FOR UPDATE SKIP LOCKED`
 	// deleteLapsed removes markers, if they are still lapsed, and their pending series.
 	deleteLapsed = `WITH lapsed AS (
-			DELETE FROM pushgateway_markers WHERE id = ANY($1) AND lapsed <= NOW
+			DELETE FROM pushgateway_markers WHERE id = ANY($1) AND lapsed <= (SELECT NOW)
 			RETURNING id, grp, shard, hashes, octet_length(content) + 8 * cardinality(hashes) AS size
 		), series AS (
 			DELETE FROM pushgateway_series s USING (SELECT id, shard, unnest(hashes) AS hash FROM lapsed) l

@@ -30,6 +30,20 @@ const (
 	DatabaseClock = databaseClock
 )
 
+// Looks are the statements that find out whether there is something to do, with values for their parameters.
+func (s *Store) Looks() map[string]string {
+	fill := func(statement string, values ...string) string {
+		for i := len(values); i > 0; i-- {
+			statement = strings.ReplaceAll(statement, fmt.Sprintf("$%d", i), values[i-1])
+		}
+		return s.sql(statement)
+	}
+	return map[string]string{
+		"claim":  fill(lockShards, "8", "false", "1000000000"),
+		"expiry": fill(anyOver, "0", "0", "true", "0", "1", "0", "''::bytea", "5000000000000000000"),
+	}
+}
+
 // ForTest sets the number of shards, the SQL expression of the time and the interval of polls.
 func (s Settings) ForTest(shards int, clock string, poll time.Duration) Settings {
 	s.shards, s.clock, s.poll = shards, clock, poll
@@ -65,6 +79,9 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 
 // ForgetObservation lets the next observation read.
 func (s *Store) ForgetObservation() { s.forgetObservation() }
+
+// Uncommitted is uncommitted.
+func Uncommitted(err error) bool { return uncommitted(err) }
 
 // Masked is masked.
 func (s *Store) Masked(err error) error { return s.masked(err) }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"strconv"
 	"strings"
 	"sync"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
@@ -97,6 +99,20 @@ func TestDatabaseRestarts(t *testing.T) {
 	assert.Equal(t, 2, s.Counts().Groups)
 	groups, _ := s.Waiting()
 	assert.Zero(t, groups)
+
+	fillPool(t, s)
+	unused, err := s.Pool().Acquire(t.Context())
+	require.NoError(t, err)
+	require.NoError(t, own.Shutdown())
+	require.ErrorAs(t, put(t, s, o, "job/j"), &failed)
+	assert.False(t, failed.Uncertain, "nothing was changed")
+	unused.Release()
+	require.NoError(t, own.Launch())
+	before := failures.Count()
+	for range 2 {
+		require.NoError(t, put(t, s, o, "job/j"), "with connections of the time before the restart")
+	}
+	assert.Equal(t, before, failures.Count())
 	for _, text := range failures.List() {
 		requireNoSecret(t, datasource, text)
 	}
@@ -261,6 +277,7 @@ func TestDatabaseRefuses(t *testing.T) {
 		"a standby":            {datasource + "&options=-cdefault_transaction_read_only%3Don", "(SQLSTATE 25006)"},
 		"no permission":        {as("reader"), "(SQLSTATE 42501)"},
 		"too many connections": {as("limited"), "(SQLSTATE 53300)"},
+		"it is starting":       {strings.Replace(datasource, server.Endpoint(), startingServer(t), 1), "(SQLSTATE 57P03)"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -283,6 +300,69 @@ func TestDatabaseRefuses(t *testing.T) {
 				assert.Eventually(t, func() bool { return s.Pool().Stat().TotalConns() == 0 }, time.Minute, time.Millisecond, "the next connection may be to the primary")
 			}
 		})
+	}
+}
+
+// startingServer answers as a PostgreSQL that starts or stops. It returns its address.
+func startingServer(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	var serving sync.WaitGroup
+	serving.Go(func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			backend := pgproto3.NewBackend(client, client)
+			if _, err := backend.ReceiveStartupMessage(); err == nil {
+				backend.Send(&pgproto3.ErrorResponse{
+					Severity: "FATAL", SeverityUnlocalized: "FATAL", Code: "57P03", Message: "the database system is starting up",
+				})
+				_ = backend.Flush()
+			}
+			_ = client.Close()
+		}
+	})
+	t.Cleanup(func() {
+		_ = listener.Close()
+		serving.Wait()
+	})
+	return listener.Addr().String()
+}
+
+// TestFullDisk of the database, during a change and at its commit. Nothing is changed, and nothing has to be restarted.
+func TestFullDisk(t *testing.T) {
+	t.Parallel()
+	for when, trigger := range map[string]string{
+		"change": "CREATE TRIGGER full_disk BEFORE UPDATE ON pushgateway_group",
+		"commit": "CREATE CONSTRAINT TRIGGER full_disk AFTER UPDATE ON pushgateway_group DEFERRABLE INITIALLY DEFERRED",
+	} {
+		for name, operate := range operations {
+			t.Run(when+" of a "+name, func(t *testing.T) {
+				t.Parallel()
+				datasource := database(t)
+				s := newReplica(t, datasource, "", "")
+				require.NoError(t, s.push(t, "job/j", "a 1\n"))
+				before, err := s.Recount()
+				require.NoError(t, err)
+				g := newGate(t, datasource)
+				g.execute(`CREATE FUNCTION full_disk() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+					RAISE 'could not extend file: No space left on device' USING ERRCODE = 'disk_full'; END $$`)
+				g.execute(trigger + " FOR EACH ROW EXECUTE FUNCTION full_disk()")
+				var failed *store.StorageError
+				err = operate(t, s)
+				require.ErrorAs(t, err, &failed)
+				assert.False(t, failed.Uncertain)
+				require.ErrorContains(t, err, "(SQLSTATE 53100)")
+				after, err := s.Recount()
+				require.NoError(t, err)
+				assert.Equal(t, before, after)
+				g.execute("DROP TRIGGER full_disk ON pushgateway_group")
+				require.NoError(t, operate(t, s))
+			})
+		}
 	}
 }
 

@@ -18,7 +18,7 @@ const (
 const (
 	OutcomeCommitted = "committed"
 	OutcomeRefused   = "refused" // a conflict or a limit of the store
-	OutcomeRetried   = "retried" // a deadlock or another conflict of transactions
+	OutcomeRetried   = "retried" // a deadlock, another conflict of transactions or a lost connection
 	OutcomeBusy      = "busy"    // waited too long for a lock or a connection
 	OutcomeFailed    = "failed"
 )

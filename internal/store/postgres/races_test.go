@@ -37,7 +37,7 @@ func newGate(t *testing.T, datasource string) *gate {
 	// Locks are the database's, which has the schemas of other tests too.
 	require.NoError(t, conn.QueryRow(t.Context(), "SELECT hashtext(current_schema())::bigint").Scan(&g.key))
 	g.execute(fmt.Sprintf("CREATE FUNCTION gate() RETURNS void LANGUAGE sql VOLATILE AS 'SELECT pg_advisory_xact_lock_shared(%d)'", g.key))
-	g.execute(fmt.Sprintf("SELECT pg_advisory_lock(%d)", g.key))
+	g.shut()
 	return g
 }
 
@@ -50,15 +50,34 @@ func (g *gate) execute(statement string) {
 // on closes the way of sessions of an application that do something to a row, such as BEFORE UPDATE, of a table.
 func (g *gate) on(event, table, application string) {
 	g.t.Helper()
-	g.execute(fmt.Sprintf(`CREATE FUNCTION gate_%[2]s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		IF current_setting('application_name') = '%[3]s' THEN PERFORM gate(); END IF;
+	g.function(table, application)
+	g.execute(fmt.Sprintf("CREATE TRIGGER gate %[1]s ON pushgateway_%[2]s FOR EACH ROW EXECUTE FUNCTION gate_%[2]s()", event, table))
+}
+
+// onCommit closes the way of sessions of an application that commit a change of a table.
+func (g *gate) onCommit(table, application string) {
+	g.t.Helper()
+	g.function(table, application)
+	g.execute(fmt.Sprintf(`CREATE CONSTRAINT TRIGGER gate AFTER UPDATE ON pushgateway_%[1]s DEFERRABLE INITIALLY DEFERRED
+		FOR EACH ROW EXECUTE FUNCTION gate_%[1]s()`, table))
+}
+
+func (g *gate) function(table, application string) {
+	g.t.Helper()
+	g.execute(fmt.Sprintf(`CREATE FUNCTION gate_%[1]s() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+		IF current_setting('application_name') = '%[2]s' THEN PERFORM gate(); END IF;
 		RETURN coalesce(NEW, OLD);
-	END $$; CREATE TRIGGER gate %[1]s ON pushgateway_%[2]s FOR EACH ROW EXECUTE FUNCTION gate_%[2]s()`, event, table, application))
+	END $$`, table, application))
 }
 
 func (g *gate) open() {
 	g.t.Helper()
 	g.execute(fmt.Sprintf("SELECT pg_advisory_unlock(%d)", g.key))
+}
+
+func (g *gate) shut() {
+	g.t.Helper()
+	g.execute(fmt.Sprintf("SELECT pg_advisory_lock(%d)", g.key))
 }
 
 // wait waits until a session is at the gate.
@@ -197,9 +216,20 @@ func TestTimeOfALostClaim(t *testing.T) {
 // kill ends the sessions of an application that are in a transaction, as the end of their process does.
 func kill(t *testing.T, g *gate, application string) {
 	t.Helper()
-	g.waitFor("SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = $1 AND state = 'idle in transaction') ended",
-		application)
-	g.waitFor("SELECT CASE WHEN count(*) = 0 THEN 1 ELSE 0 END FROM pg_stat_activity WHERE application_name = $1 AND state = 'idle in transaction'", application)
+	g.end("application_name = $1 AND state = 'idle in transaction'", application)
+}
+
+// end ends the sessions that a condition selects. There must be some.
+func (g *gate) end(condition string, arguments ...any) {
+	g.t.Helper()
+	g.waitFor("SELECT count(*) FROM (SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE "+condition+") ended", arguments...)
+	g.waitForNone(condition, arguments...)
+}
+
+// waitForNone waits until a condition selects no session.
+func (g *gate) waitForNone(condition string, arguments ...any) {
+	g.t.Helper()
+	g.waitFor("SELECT CASE WHEN count(*) = 0 THEN 1 ELSE 0 END FROM pg_stat_activity WHERE "+condition, arguments...)
 }
 
 // TestTimeOfAClaimIsOver when it begins to export. If it is lost then, the next claim has a later time.
@@ -323,29 +353,4 @@ func TestLapseWaitsForAGroup(t *testing.T) {
 	assert.Zero(t, counts.Pending)
 	assert.Equal(t, counts, s.Counts())
 	assert.Zero(t, s.outcomes.retried()+expiring.outcomes.retried())
-}
-
-// TestUncertainCommit breaks the connection during COMMIT. The client does not know what became of the push, so it is not told that nothing
-// was changed. A retry counts once.
-func TestUncertainCommit(t *testing.T) {
-	t.Parallel()
-	datasource := database(t)
-	s := newReplica(t, datasource, "", "")
-	require.NoError(t, s.push(t, "job/j", "a 1\n"))
-	g := newGate(t, datasource)
-	g.execute(`CREATE FUNCTION break() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-		PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NULL; END $$`)
-	g.execute(`CREATE CONSTRAINT TRIGGER break AFTER UPDATE ON pushgateway_group DEFERRABLE INITIALLY DEFERRED
-		FOR EACH ROW EXECUTE FUNCTION break()`)
-	var failed *store.StorageError
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	for _, err := range []error{s.push(t, "job/j", "a 2\n"), s.Delete(ctx, pushtest.Key(t, "job/j")), s.Fail(ctx, pushtest.Key(t, "job/j"), time.Now())} {
-		require.ErrorAs(t, err, &failed)
-		assert.True(t, failed.Uncertain)
-		assert.ErrorContains(t, err, "it is unknown whether")
-	}
-	g.execute("DROP TRIGGER break ON pushgateway_group")
-	require.NoError(t, s.push(t, "job/j", "a 2\n"))
-	assert.Equal(t, 1, s.Counts().Series)
 }

@@ -83,10 +83,10 @@ func (s *Store) Families(ctx context.Context, plan func(types map[string][]strin
 	}
 }
 
-// atOneMoment runs a transaction that only reads, and sees all groups at one moment. It is not tried again, since it may have passed on
-// some of them. The error is a *StorageError or ErrBusy.
+// atOneMoment runs a transaction that only reads, and sees all groups at one moment. It is not tried again once it has begun, since it may
+// have passed on some of them. The error is a *StorageError or ErrBusy.
 func (s *Store) atOneMoment(ctx context.Context, read func(*pgxpool.Conn) error) error {
-	err := s.try(ctx, func(conn *pgxpool.Conn) error {
+	return s.transact(ctx, KindRead, store.Read, func(conn *pgxpool.Conn) error {
 		batch := &pgx.Batch{}
 		batch.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 		batch.Queue("SELECT set_config('statement_timeout', $1, true), set_config('work_mem', '"+readMemory+"', true)",
@@ -96,21 +96,13 @@ func (s *Store) atOneMoment(ctx context.Context, read func(*pgxpool.Conn) error)
 			return err
 		}
 		if err := read(conn); err != nil {
-			return err
+			return &begunError{err}
 		}
-		_, err := conn.Exec(ctx, "COMMIT")
-		return err
-	})
-	outcome := outcomeOf(ctx, err)
-	s.settings.Observer.Transaction(KindRead, outcome)
-	switch outcome {
-	case OutcomeCommitted:
+		if _, err := conn.Exec(ctx, "COMMIT"); err != nil {
+			return &begunError{err}
+		}
 		return nil
-	case OutcomeFailed:
-		return s.failed(store.Read, err)
-	default:
-		return store.ErrBusy
-	}
+	})
 }
 
 // typesOf reads the types of all families by name.
@@ -250,7 +242,7 @@ func (s *Store) readObservation() (o observation, err error) {
 		return o, err
 	}
 	if since != nil {
-		o.oldest = s.options.Now().Add(time.Duration(*since - now)) // by the replica's clock
+		o.oldest = s.options.Now().Add(time.Duration(min(*since-now, 0))) // by the replica's clock; not later than now if the database's has jumped back
 	}
 	return o, nil
 }

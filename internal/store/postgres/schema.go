@@ -35,7 +35,7 @@ var migrations = [schemaVersion][]string{{
 		rules      bytea
 	)`,
 	// shard is what a claim locks. A group's shard is a hash of its job, so that a series never leaves its shard. Last is the
-	// time of the last claim in milliseconds, and next the earliest time of another one.
+	// time of the last claim in milliseconds, and next the earliest time of another one, or 1 from the marks of a claim until it is settled.
 	`CREATE TABLE pushgateway_shard (
 		id   int    PRIMARY KEY,
 		last bigint NOT NULL DEFAULT 0,

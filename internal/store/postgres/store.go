@@ -20,7 +20,9 @@
 // Series and families whose first value a claim exports are marked as exported in a transaction of their own before the
 // claim is returned. Otherwise a change during the claim, or after a crash, would end them without a marker.
 //
-// Deadlocks and serialization failures are retried. Errors of the database never contain the datasource.
+// Deadlocks and serialization failures are retried. So are changes whose connection is lost before the commit, or ended by the database
+// with a message, as at a restart: they were not committed. A connection that is lost without a message during a commit leaves open
+// whether it took effect. Errors of the database never contain the datasource.
 package postgres
 
 import (
@@ -148,7 +150,8 @@ func CheckDatasource(datasource string) error {
 // databaseClock is the database's clock in nanoseconds. It has microseconds.
 const databaseClock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint * 1000"
 
-// sql replaces NOW in a statement by the clock.
+// sql replaces NOW in a statement by the clock. A condition has (SELECT NOW), which is read once: the database does not search an index for a
+// value that changes during the statement, but would read it as a whole.
 func (s *Store) sql(statement string) string {
 	clock := s.settings.clock
 	if s.settings.Clock != nil {

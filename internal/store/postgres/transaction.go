@@ -15,7 +15,7 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/store"
 )
 
-// attempts limits the retries of a transaction that conflicts with others.
+// attempts limits the retries of a transaction that conflicts with others, or whose connection is lost.
 const attempts = 10
 
 // acquire waits for a connection. The error is ErrBusy if all are in use or the context ended.
@@ -41,11 +41,11 @@ func (s *Store) limited(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(context.WithoutCancel(ctx), s.settings.StatementTimeout+s.settings.ConnectTimeout)
 }
 
-// transact runs a transaction until it does not conflict with others. Run begins it, and commits it unless it returns an
-// error. The returned error is run's, if it is one of the contract, or a *StorageError or ErrBusy.
-func (s *Store) transact(ctx context.Context, kind string, operation store.Operation, run func(*pgxpool.Conn) error) error {
+// transact runs a transaction until it does not conflict with others and its connection is not lost. Run begins it, and commits it unless it
+// returns an error. The returned error is run's, if it is one of the contract, or a *StorageError or ErrBusy.
+func (s *Store) transact(ctx context.Context, kind string, operation store.Operation, run func(*pgxpool.Conn) error) (err error) {
 	for range attempts {
-		err := s.try(ctx, run)
+		err = s.try(ctx, run)
 		outcome := outcomeOf(ctx, err)
 		s.settings.Observer.Transaction(kind, outcome)
 		switch outcome {
@@ -59,6 +59,9 @@ func (s *Store) transact(ctx context.Context, kind string, operation store.Opera
 			return s.failed(operation, err)
 		}
 	}
+	if is[*lostError](err) {
+		return s.failed(operation, err)
+	}
 	return store.ErrBusy
 }
 
@@ -67,19 +70,14 @@ var errUncommitted = errors.New("the database did not commit the transaction")
 var errRetry = errors.New("the transaction must be tried again")
 
 func outcomeOf(ctx context.Context, err error) string {
-	if _, ok := errors.AsType[*store.ConflictError](err); ok {
-		return OutcomeRefused
-	}
-	if _, ok := errors.AsType[*store.LimitError](err); ok {
-		return OutcomeRefused
-	}
-	_, uncertain := errors.AsType[*uncertainError](err)
 	switch class := classify(err); {
 	case err == nil:
 		return OutcomeCommitted
-	case uncertain:
+	case is[*store.ConflictError](err), is[*store.LimitError](err):
+		return OutcomeRefused
+	case is[*uncertainError](err):
 		return OutcomeFailed
-	case errors.Is(err, errRetry), class == retry:
+	case !is[*begunError](err) && (is[*lostError](err) || errors.Is(err, errRetry) || class == retry):
 		return OutcomeRetried
 	case errors.Is(err, store.ErrBusy), class == busy, ctx.Err() != nil:
 		return OutcomeBusy
@@ -88,7 +86,8 @@ func outcomeOf(ctx context.Context, err error) string {
 	}
 }
 
-// try runs a transaction once.
+// try runs a transaction once. If the connection is lost before the commit, the error is a *lostError, and the idle connections are closed:
+// most often the database was restarted, so they are lost too.
 func (s *Store) try(ctx context.Context, run func(*pgxpool.Conn) error) error {
 	if ctx.Err() != nil {
 		return store.ErrBusy
@@ -99,10 +98,20 @@ func (s *Store) try(ctx context.Context, run func(*pgxpool.Conn) error) error {
 	}
 	defer conn.Release() // closes a connection whose transaction is open
 	if err = run(conn); err != nil {
+		if isLost(ctx, conn, err) {
+			err = &lostError{err}
+			s.pool.Reset()
+		}
 		s.leave(conn, err)
 		s.rollBack(ctx, conn)
 	}
 	return err
+}
+
+// isLost reports whether a transaction failed because its connection was lost, and was not committed. A connection that is closed because
+// the request ended, or because the database did not answer in time, is not a lost one.
+func isLost(ctx context.Context, conn *pgxpool.Conn, err error) bool {
+	return conn.Conn().IsClosed() && !is[*uncertainError](err) && ctx.Err() == nil && !pgconn.Timeout(err)
 }
 
 // rollBack ends a transaction, so that its connection can be used again.
@@ -136,25 +145,28 @@ func send(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
 }
 
 // commit sends statements and a COMMIT in one round trip. A transaction that cannot be committed ends without an error of
-// the protocol. Without an answer of the database, the error is an *uncertainError.
+// the protocol. Without an answer of the database, the error is an *uncertainError. What happens to the connection after the answer
+// changes nothing.
 func commit(ctx context.Context, conn *pgxpool.Conn, batch *pgx.Batch) error {
 	committed := false
 	batch.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
 		committed = tag.String() == "COMMIT"
 		return nil
 	})
-	if err := send(ctx, conn, batch); err != nil {
+	switch err := send(ctx, conn, batch); {
+	case committed:
+		return nil
+	case err != nil:
 		return uncertain(conn, err)
-	}
-	if !committed {
+	default:
 		return errUncommitted
 	}
-	return nil
 }
 
-// uncertain returns an error of what ends with a commit, as an *uncertainError if the connection is lost.
+// uncertain returns an error of what ends with a commit, as an *uncertainError if the connection is lost and the transaction may have been
+// committed.
 func uncertain(conn *pgxpool.Conn, err error) error {
-	if err != nil && conn.Conn().IsClosed() {
+	if err != nil && conn.Conn().IsClosed() && !uncommitted(err) {
 		return &uncertainError{err}
 	}
 	return err
