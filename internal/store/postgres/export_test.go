@@ -66,6 +66,14 @@ func (s *Store) Pool() *pgxpool.Pool { return s.pool }
 // ForgetObservation lets the next observation read.
 func (s *Store) ForgetObservation() { s.forgetObservation() }
 
+// AwayFor is the time for which the database has not been reached, or 0.
+func (s *Store) AwayFor() time.Duration {
+	if since := s.awaySince.Load(); since != 0 {
+		return time.Since(time.Unix(0, since))
+	}
+	return 0
+}
+
 // Masked is masked.
 func (s *Store) Masked(err error) error { return s.masked(err) }
 

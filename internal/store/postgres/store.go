@@ -26,6 +26,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -83,7 +84,7 @@ type Store struct {
 	options  store.Options
 	settings Settings
 	pool     *pgxpool.Pool
-	secrets  []string // values of the datasource
+	secrets  []*regexp.Regexp // values of the datasource
 	changed  chan struct{}
 	claims   chan struct{} // holds a token for each unsettled claim
 	closed   sync.Once
@@ -93,6 +94,7 @@ type Store struct {
 	roundNext atomic.Bool
 	lookAgain atomic.Int64 // when Claim looks again, in nanoseconds since the epoch
 	observer  observer
+	awaySince atomic.Int64 // when the database could not be reached first, in nanoseconds since the epoch, or 0
 	// synchronous says that commits wait for a standby.
 	synchronous atomic.Bool
 
@@ -106,7 +108,7 @@ var _ store.Store = (*Store)(nil)
 func New(o store.Options, settings Settings) (*Store, error) {
 	config, err := pgxpool.ParseConfig(settings.Datasource)
 	if err != nil {
-		return nil, errDatasource // The parser's error has parts of the datasource.
+		return nil, datasourceError(err)
 	}
 	if settings.shards == 0 {
 		settings.shards, settings.clock, settings.poll, settings.fresh = defaultShards, databaseClock, pollInterval, observeInterval
@@ -140,7 +142,7 @@ func New(o store.Options, settings Settings) (*Store, error) {
 // CheckDatasource refuses a datasource that cannot be parsed. The error has no part of it.
 func CheckDatasource(datasource string) error {
 	if _, err := pgxpool.ParseConfig(datasource); err != nil {
-		return errDatasource
+		return datasourceError(err)
 	}
 	return nil
 }
