@@ -20,6 +20,7 @@ const limits = ({ groups, inFlight }) => [
 		["groups::max_series", "Series", groups.series, groups.maxSeries, plain],
 		["groups::max_bytes", "Size of the series", groups.bytes, groups.maxBytes, bytes],
 	] : []),
+	...(groups?.pushers === undefined ? [] : [["groups::max_pushers", "Pushers of aggregates", groups.pushers, groups.maxPushers, plain]]),
 ];
 
 const limitColumns = [
@@ -50,7 +51,8 @@ export const quarantineColumns = [
 const databaseState = ({ error, synchronous, connections, maxConnections }) => [
 	error ? badge("bad", "not reached") : badge("good", "reached"), ` ${connections} of ${maxConnections} connections in use`,
 	error && h("div", { class: "reason" }, error),
-	!synchronous && h("div", { class: "muted" }, "Commits wait for no standby: a failover can lose acknowledged pushes."),
+	error && h("div", { class: "muted" }, "Counts of groups and what waits are the last known."),
+	!error && !synchronous && h("div", { class: "muted" }, "Commits wait for no standby: a failover can lose acknowledged pushes."),
 ];
 
 const settingColumns = [
@@ -108,7 +110,7 @@ export const start = (page) => {
 		put(waiting, terms([
 			["Points exported", count(totals.points)],
 			["Groups that wait", outbox && (outbox.waiting === 0 ? "none" : [count(outbox.waiting), ", the oldest change ", age(outbox.oldest)])],
-			["Stale markers owed", groups && count(groups.pendingMarkers)],
+			["Stale markers pending", groups && count(groups.pendingMarkers)],
 			["Every group again", groups && (groups.republishInterval === undefined ? "never" : `every ${duration(groups.republishInterval)}`)],
 			["Refused for good", outbox && (outbox.quarantinedTotal === 0 ? "nothing" : badge("bad", plural(outbox.quarantinedTotal, "part")))],
 		]));

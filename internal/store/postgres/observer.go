@@ -8,7 +8,7 @@ import "time"
 // Kinds of transactions.
 const (
 	KindChange = "change" // a push, DELETE or another change of one group
-	KindClaim  = "claim"  // a look for what is due, without an export
+	KindClaim  = "claim"  // a look for what is due, if it fails
 	KindSettle = "settle" // an export
 	KindExpire = "expire"
 	KindRead   = "read"
