@@ -40,7 +40,7 @@ func (d Database) Waited(wait time.Duration) {
 
 // Reached logs that the database is reached again.
 func (d Database) Reached(after time.Duration) {
-	d.telemetry.logger.Info("The database of groups is reached again", zap.Duration("away", after.Round(time.Second)))
+	d.telemetry.logger.Info("The database of groups is reached again", zap.Stringer("away", after.Round(time.Second)))
 }
 
 // Claimed changes the number of shards that are claimed.

@@ -92,7 +92,7 @@ export const start = (page) => {
 		const { ready, started, now, viewers, maxViewers, totals, rates, groups, outbox, exports, mode } = page.overview;
 		const mean = (name) => rate(rates[name].slice(-60).reduce((sum, n) => sum + n, 0) / 60);
 		put(state, terms([
-			["State", ready ? badge("good", "ready") : badge("warn", "restoring groups")],
+			["State", ready ? badge("good", "ready") : badge("warn", groups?.database ? "waiting for the database" : "restoring groups")],
 			["Mode", mode === "groups" ? "groups: the last push of each group is stored" : "proxy: pushes are forwarded, nothing is stored"],
 			["Started", `${stamp(started)}, ${duration(now - started)} ago`],
 			["Pushes accepted", `${count(totals.accepted)}, ${mean("accepted")} in the last minute`],
@@ -110,7 +110,7 @@ export const start = (page) => {
 		put(waiting, terms([
 			["Points exported", count(totals.points)],
 			["Groups that wait", outbox && (outbox.waiting === 0 ? "none" : [count(outbox.waiting), ", the oldest change ", age(outbox.oldest)])],
-			["Stale markers pending", groups && count(groups.pendingMarkers)],
+			["Markers pending", groups && count(groups.pendingMarkers)],
 			["Every group again", groups && (groups.republishInterval === undefined ? "never" : `every ${duration(groups.republishInterval)}`)],
 			["Refused for good", outbox && (outbox.quarantinedTotal === 0 ? "nothing" : badge("bad", plural(outbox.quarantinedTotal, "part")))],
 		]));
