@@ -74,6 +74,16 @@ func (s *Store) AwayFor() time.Duration {
 	return 0
 }
 
+// Changing is the number of changes of a group that have their turn or wait for it.
+func (s *Store) Changing(key groupingkey.Key) int {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	if t := s.turns.byPath[pathOf(key)]; t != nil {
+		return t.users
+	}
+	return 0
+}
+
 // Masked is masked.
 func (s *Store) Masked(err error) error { return s.masked(err) }
 

@@ -398,6 +398,39 @@ func TestDatabaseIsReachedAgain(t *testing.T) {
 	assert.Empty(t, observer.after, "it says so once")
 }
 
+// TestChangesOfALockedGroup wait with one connection, so that changes of other groups have the others.
+func TestChangesOfALockedGroup(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	var failures storetest.Failures
+	config := settings(datasource)
+	config.StatementTimeout = time.Hour
+	s, o := production(t, config, &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	require.NoError(t, put(t, s, o, "job/locked"))
+	other, err := pgx.Connect(t.Context(), datasource)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, other.Close(context.WithoutCancel(t.Context()))) }()
+	_, err = other.Exec(t.Context(), "BEGIN; SELECT FROM pushgateway_group FOR UPDATE")
+	require.NoError(t, err)
+
+	var pushes sync.WaitGroup
+	for range 20 {
+		pushes.Go(func() { assert.NoError(t, put(t, s, o, "job/locked")) })
+	}
+	require.Eventually(t, func() bool { return s.Changing(pushtest.Key(t, "job/locked")) == 20 }, time.Minute, time.Millisecond)
+	require.NoError(t, put(t, s, o, "job/other"))
+	assert.LessOrEqual(t, s.Pool().Stat().AcquiredConns(), int32(1))
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Delete(canceled, pushtest.Key(t, "job/locked")), store.ErrBusy)
+	_, err = other.Exec(t.Context(), "COMMIT")
+	require.NoError(t, err)
+	pushes.Wait()
+	assert.Zero(t, s.Changing(pushtest.Key(t, "job/locked")))
+	assert.Empty(t, failures.List())
+}
+
 // TestLongNames pushes the longest name that an index holds, and a longer one, neither of which can be compressed.
 func TestLongNames(t *testing.T) {
 	t.Parallel()

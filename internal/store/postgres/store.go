@@ -9,7 +9,8 @@
 //     such pushes that wait share. It skips groups that are locked, so it waits for none.
 //   - Another change is one transaction that locks the row of its group, in two pipelined round trips: lock and read
 //     what the push replaces; write and commit. A change that adds or ends series has one more in between, to read what it
-//     needs of them. Nothing that other groups need is locked while the transaction waits for this process.
+//     needs of them. Nothing that other groups need is locked while the transaction waits for this process. Changes of one
+//     group take turns in a replica, so that they wait for the lock with one connection.
 //   - A claim is one transaction that locks the rows of some shards, and skips those of others' claims. It stays open
 //     until Settle, which writes the outcomes and commits. If the replica dies, the database ends the transaction and
 //     others claim the groups. If it hangs, the database ends the session after idleTimeout. A shard rests for claimPause
@@ -64,7 +65,7 @@ type Settings struct {
 	MaxConnections int
 	// ConnectTimeout limits the wait for a connection.
 	ConnectTimeout time.Duration
-	// StatementTimeout limits each statement. Waiting for locks is limited to half of it.
+	// StatementTimeout limits each statement. Waiting for a lock is limited to half of it, and waiting for the turn of a group too.
 	StatementTimeout time.Duration
 	// Observer receives events for telemetry.
 	Observer Observer
@@ -98,6 +99,7 @@ type Store struct {
 	// synchronous says that commits wait for a standby.
 	synchronous atomic.Bool
 
+	turns   turns         // of changes
 	queues  store.Queues  // requests of pushers
 	returns store.Returns // pushers that were folded here
 }
