@@ -101,7 +101,7 @@ func secretsOf(datasource string, config *pgx.ConnConfig) (secrets []*regexp.Reg
 	return secrets
 }
 
-var wordByte = regexp.MustCompile("^\\w")
+var wordByte = regexp.MustCompile(`^\w`)
 
 // word matches a name that is not a part of a longer one.
 func word(name string) string {
