@@ -159,7 +159,7 @@ type PostgresConfig struct {
 	// ConnectTimeout bounds the wait for a connection, at least 1ms. A request that waits longer is answered with 503. Default: 5s.
 	ConnectTimeout time.Duration `mapstructure:"connect_timeout"`
 
-	// StatementTimeout bounds each statement, and twice the wait for another change of the same group, at least 2ms. A request that
+	// StatementTimeout bounds each statement, and the wait for other changes of the same group, at least 2ms. A request that
 	// needs longer is answered with 503. Default: 10s.
 	StatementTimeout time.Duration `mapstructure:"statement_timeout"`
 

@@ -56,6 +56,7 @@ func (r *pushgatewayReceiver) pageGroups() *page.GroupOptions {
 	config := r.config.Groups.Get()
 	options := &page.GroupOptions{
 		MaxGroups: config.MaxGroups, MaxSeries: config.MaxSeries, MaxBytes: config.MaxBytes,
+		Aggregates: len(config.Aggregate) > 0, MaxPushers: config.MaxPushers,
 		RepublishInterval: config.RepublishInterval, TTL: config.TTL,
 		Gather: gather.Options{PushTimes: r.config.PushTimeMetrics, ScopeName: metadata.ScopeName, Natives: true},
 	}

@@ -47,7 +47,7 @@ func TestDatabaseIsAway(t *testing.T) {
 	proxy.Use(pgtest.Rules{Admit: func() bool { return !gone.Load() }})
 	synctest.Test(t, func(t *testing.T) {
 		core, logs := observer.New(zapcore.InfoLevel)
-		r := newRememberingIn(t, zap.New(core), inDatabase(store.Options{}), func(in *Ingest, o store.Options) (store.Store, error) {
+		r := newRememberingIn(t, zap.New(core, zap.AddStacktrace(zapcore.ErrorLevel)), inDatabase(store.Options{}), func(in *Ingest, o store.Options) (store.Store, error) {
 			return openDatabase(in, o, proxy.Datasource)
 		})
 		key := pushtest.Key(t, "job/j")
@@ -58,6 +58,10 @@ func TestDatabaseIsAway(t *testing.T) {
 		_, _, err := r.Group(t.Context(), key)
 		r.requireText(err, ReasonStarting, starting+"try again in some seconds")
 		assert.False(t, r.Ready())
+		state, restored := r.State()
+		assert.False(t, restored)
+		require.Error(t, state.Database.Err, "it says why")
+		r.requireNoSecret(state.Database.Err.Error())
 		gone.Store(false)
 		time.Sleep(2 * time.Second)
 		assert.True(t, r.Ready())
@@ -88,6 +92,10 @@ func TestDatabaseIsAway(t *testing.T) {
 
 		failed := logs.FilterMessage("The database of groups failed")
 		assert.NotZero(t, failed.Len())
+		for _, line := range failed.All() {
+			assert.Empty(t, line.Stack)
+		}
+		assert.NotZero(t, logs.FilterMessage("The database of groups is reached again").Len())
 		for _, line := range logs.All() {
 			r.requireNoSecret(fmt.Sprint(line.Message, line.ContextMap()))
 		}

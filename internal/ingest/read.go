@@ -75,17 +75,20 @@ type State struct {
 	Database *store.Database
 }
 
-// State returns the state of the groups, and false while there are none.
-func (in *Ingest) State() (State, bool) {
-	if in.ready() != nil {
-		return State{}, false
+// State returns the state of the groups. While they are being restored it has only the state of the database, and returns false.
+func (in *Ingest) State() (s State, restored bool) {
+	if in.groups == nil {
+		return s, false
 	}
-	s := State{Counts: in.groups.store.Counts()}
-	s.Waiting, s.Oldest = in.groups.store.Waiting()
 	if replicated, ok := in.groups.store.(store.Replicated); ok {
 		database := replicated.Database()
 		s.Database = &database
 	}
+	if in.ready() != nil {
+		return s, false
+	}
+	s.Counts = in.groups.store.Counts()
+	s.Waiting, s.Oldest = in.groups.store.Waiting()
 	return s, true
 }
 

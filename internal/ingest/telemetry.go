@@ -15,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/exposition"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/gather"
@@ -72,7 +73,9 @@ func newTelemetry(set receiver.Settings, inFlight *InFlight) (*telemetry, error)
 		o.Observe(inFlight.Bytes())
 		return nil
 	})
-	return &telemetry{logger: set.Logger, obs: obs, builder: builder, logged: make(map[string]throttle)}, err
+	// No line needs a stack trace: what failed is outside of the process, and the texts say where.
+	logger := set.Logger.WithOptions(zap.AddStacktrace(zapcore.DPanicLevel))
+	return &telemetry{logger: logger, obs: obs, builder: builder, logged: make(map[string]throttle)}, err
 }
 
 func (t *telemetry) shutdown() { t.builder.Shutdown() }

@@ -9,6 +9,7 @@ import (
 
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.uber.org/zap"
 )
 
 // Database observes a store in a database.
@@ -19,6 +20,7 @@ func (in *Ingest) Database() Database { return Database{in.telemetry} }
 
 // Started reports that the store is ready, and whether a commit waits for a standby.
 func (d Database) Started(synchronous bool) {
+	d.telemetry.logger.Info("The database of groups is ready")
 	if !synchronous {
 		d.telemetry.logger.Warn("The database of groups does not wait for a standby, so a failover to one can lose acknowledged pushes. " +
 			"Set synchronous_standby_names of PostgreSQL if it has a standby; docs/high-availability.md says more")
@@ -34,6 +36,11 @@ func (d Database) Transaction(kind, outcome string) {
 // Waited records the time that a transaction waited for a connection.
 func (d Database) Waited(wait time.Duration) {
 	d.telemetry.builder.ReceiverPushgatewayDatabaseWait.Record(context.Background(), wait.Seconds())
+}
+
+// Reached logs that the database is reached again.
+func (d Database) Reached(after time.Duration) {
+	d.telemetry.logger.Info("The database of groups is reached again", zap.Stringer("away", after.Round(time.Second)))
 }
 
 // Claimed changes the number of shards that are claimed.

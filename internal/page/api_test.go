@@ -30,7 +30,7 @@ func TestOverview(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		p, feed, from := newPage(func(o *Options) {
-			o.Groups = &GroupOptions{MaxGroups: 10, MaxBytes: 100, RepublishInterval: time.Minute, Storage: "file_storage"}
+			o.Groups = &GroupOptions{MaxGroups: 10, MaxBytes: 100, Aggregates: true, MaxPushers: 9, RepublishInterval: time.Minute, Storage: "file_storage"}
 			o.Build = Build{Name: "otelcol", Version: "1.2.3", Go: "go1"}
 		})
 		from.refused = []outbox.Refused{{Key: keyOf("j"), Part: "family x", Series: 3, Error: "no", Since: time.UnixMilli(5), Retry: time.UnixMilli(6)}}
@@ -68,7 +68,7 @@ func TestOverview(t *testing.T) {
 		assert.Equal(t, []outcomeCount{{"accepted", 1}, {"permanent", 1}}, o.Exports)
 		assert.Equal(t, inFlight{7, 100}, o.InFlight)
 		assert.Equal(t, &groups{
-			Groups: 3, Series: 5, Bytes: 77, PendingMarkers: 2, MaxGroups: 10, MaxBytes: 100, RepublishInterval: 60_000, Storage: "file_storage",
+			Groups: 3, Series: 5, Bytes: 77, PendingMarkers: 2, MaxGroups: 10, MaxBytes: 100, Pushers: new(int), MaxPushers: 9, RepublishInterval: 60_000, Storage: "file_storage",
 		}, o.Groups)
 		assert.Equal(t, &outboxState{Waiting: 1, Oldest: 9, QuarantinedTotal: 1, Quarantined: []quarantined{
 			{Key: [][2]string{{"job", "j"}}, Path: "metrics/job/j", Part: "family x", Series: 3, Error: "no", Since: 5, Retry: 6},
@@ -92,6 +92,11 @@ func TestOverviewOfReplicas(t *testing.T) {
 	o := read[overview](t, p, "overview")
 	assert.True(t, o.Groups.Shared)
 	assert.Equal(t, &database{Error: "the database did not answer in time", Connections: 2, MaxConnections: 7}, o.Groups.Database)
+	from.waiting = true
+	o = read[overview](t, p, "overview")
+	assert.Equal(t, "the database did not answer in time", o.Groups.Database.Error, "it says why the groups are not there yet")
+	assert.Zero(t, o.Groups.Groups)
+	from.waiting = false
 	from.database = &store.Database{Synchronous: true, MaxConnections: 7}
 	assert.Equal(t, &database{Synchronous: true, MaxConnections: 7}, read[overview](t, p, "overview").Groups.Database)
 }

@@ -42,6 +42,8 @@ type groups struct {
 	MaxGroups         int    `json:"maxGroups,omitempty"`
 	MaxSeries         int    `json:"maxSeries,omitempty"`
 	MaxBytes          int64  `json:"maxBytes,omitempty"`
+	Pushers           *int   `json:"pushers,omitempty"` // nil without aggregates
+	MaxPushers        int    `json:"maxPushers,omitempty"`
 	RepublishInterval int64  `json:"republishInterval,omitempty"`
 	TTL               int64  `json:"ttl,omitempty"`
 	Storage           string `json:"storage,omitempty"`
@@ -96,17 +98,20 @@ func (o *overview) addGroups(p *Page) {
 		MaxGroups: limits.MaxGroups, MaxSeries: limits.MaxSeries, MaxBytes: limits.MaxBytes,
 		RepublishInterval: limits.RepublishInterval.Milliseconds(), TTL: limits.TTL.Milliseconds(), Storage: limits.Storage, Shared: limits.Shared,
 	}
-	state, ok := p.source.State()
-	if !ok {
-		return // Groups are being restored.
-	}
-	counts := state.Counts
-	o.Groups.Groups, o.Groups.Series, o.Groups.Bytes, o.Groups.PendingMarkers = counts.Groups, counts.Series, counts.Size+counts.PendingSize, counts.Pending
+	state, restored := p.source.State()
 	if d := state.Database; d != nil {
 		o.Groups.Database = &database{Synchronous: d.Synchronous, Connections: d.Connections, MaxConnections: d.MaxConnections}
 		if d.Err != nil {
 			o.Groups.Database.Error = d.Err.Error()
 		}
+	}
+	if !restored {
+		return
+	}
+	counts := state.Counts
+	o.Groups.Groups, o.Groups.Series, o.Groups.Bytes, o.Groups.PendingMarkers = counts.Groups, counts.Series, counts.Size+counts.PendingSize, counts.Pending
+	if limits.Aggregates {
+		o.Groups.Pushers, o.Groups.MaxPushers = &counts.Pushers, limits.MaxPushers
 	}
 	refused, total := p.source.Refused(maxQuarantined, func(groupingkey.Key) bool { return true })
 	o.Outbox = &outboxState{Waiting: state.Waiting, Oldest: millis(state.Oldest), QuarantinedTotal: total, Quarantined: make([]quarantined, 0, len(refused))}

@@ -80,6 +80,8 @@ type Options struct {
 type GroupOptions struct {
 	MaxGroups, MaxSeries   int
 	MaxBytes               int64
+	Aggregates             bool // there are rules for aggregates
+	MaxPushers             int  // of them
 	RepublishInterval, TTL time.Duration
 	Storage                string // empty: in memory only
 	Shared                 bool   // other replicas have the same groups

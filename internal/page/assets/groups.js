@@ -18,7 +18,7 @@ const states = ({ pushed, failed, aggregate, quarantined, pendingMarkers }) => [
 	failed !== undefined && !(pushed >= failed) && badge("bad", "last push failed"),
 	quarantined?.length > 0 && badge("bad", "refused by the backend"),
 	aggregate && h("span", { class: "tag" }, `aggregate of ${plural(aggregate.pushers, "pusher")}`),
-	pendingMarkers > 0 && h("span", { class: "tag" }, `${plural(pendingMarkers, "stale marker")} owed`),
+	pendingMarkers > 0 && h("span", { class: "tag" }, `${plural(pendingMarkers, "stale marker")} pending`),
 ];
 
 // See table() for what a column can have. on has what the buttons do.

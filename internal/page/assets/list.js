@@ -19,7 +19,7 @@ export const pager = (go) => {
 	const first = button("First", () => { trail.length = 0; go({ after: "", from: "" }); });
 	const previous = button("Previous", () => go(trail.pop()));
 	const next = button("Next", () => { trail.push(here); go(following); });
-	const element = h("nav", { class: "pager", "aria-label": "Pages" }, range, first, previous, next);
+	const element = h("nav", { class: "pager", "aria-label": "Pages", hidden: true }, range, first, previous, next);
 	return {
 		element,
 		/** Shows where a list is: from rows are before it, and list.next is the cursor behind it. */

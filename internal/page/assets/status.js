@@ -20,6 +20,7 @@ const limits = ({ groups, inFlight }) => [
 		["groups::max_series", "Series", groups.series, groups.maxSeries, plain],
 		["groups::max_bytes", "Size of the series", groups.bytes, groups.maxBytes, bytes],
 	] : []),
+	...(groups?.pushers === undefined ? [] : [["groups::max_pushers", "Pushers of aggregates", groups.pushers, groups.maxPushers, plain]]),
 ];
 
 const limitColumns = [
@@ -50,7 +51,8 @@ export const quarantineColumns = [
 const databaseState = ({ error, synchronous, connections, maxConnections }) => [
 	error ? badge("bad", "not reached") : badge("good", "reached"), ` ${connections} of ${maxConnections} connections in use`,
 	error && h("div", { class: "reason" }, error),
-	!synchronous && h("div", { class: "muted" }, "Commits wait for no standby: a failover can lose acknowledged pushes."),
+	error && h("div", { class: "muted" }, "Counts of groups and what waits are the last known."),
+	!error && !synchronous && h("div", { class: "muted" }, "Commits wait for no standby: a failover can lose acknowledged pushes."),
 ];
 
 const settingColumns = [
@@ -90,7 +92,7 @@ export const start = (page) => {
 		const { ready, started, now, viewers, maxViewers, totals, rates, groups, outbox, exports, mode } = page.overview;
 		const mean = (name) => rate(rates[name].slice(-60).reduce((sum, n) => sum + n, 0) / 60);
 		put(state, terms([
-			["State", ready ? badge("good", "ready") : badge("warn", "restoring groups")],
+			["State", ready ? badge("good", "ready") : badge("warn", groups?.database ? "waiting for the database" : "restoring groups")],
 			["Mode", mode === "groups" ? "groups: the last push of each group is stored" : "proxy: pushes are forwarded, nothing is stored"],
 			["Started", `${stamp(started)}, ${duration(now - started)} ago`],
 			["Pushes accepted", `${count(totals.accepted)}, ${mean("accepted")} in the last minute`],
@@ -108,7 +110,7 @@ export const start = (page) => {
 		put(waiting, terms([
 			["Points exported", count(totals.points)],
 			["Groups that wait", outbox && (outbox.waiting === 0 ? "none" : [count(outbox.waiting), ", the oldest change ", age(outbox.oldest)])],
-			["Stale markers owed", groups && count(groups.pendingMarkers)],
+			["Markers pending", groups && count(groups.pendingMarkers)],
 			["Every group again", groups && (groups.republishInterval === undefined ? "never" : `every ${duration(groups.republishInterval)}`)],
 			["Refused for good", outbox && (outbox.quarantinedTotal === 0 ? "nothing" : badge("bad", plural(outbox.quarantinedTotal, "part")))],
 		]));

@@ -280,6 +280,12 @@ func (c *change) checkCollisions() error {
 // apply makes a change completely or not at all.
 func (s *Store) apply(ctx context.Context, r *request) error {
 	r.path = pathOf(r.key)
+	end, busy := s.turns.take(ctx, r.path, s.settings.StatementTimeout/2)
+	if busy != nil {
+		s.settings.Observer.Transaction(KindChange, OutcomeBusy)
+		return busy
+	}
+	defer end()
 	changed := false
 	err := s.transact(ctx, KindChange, store.Write, func(conn *pgxpool.Conn) error {
 		g, err := s.lock(ctx, conn, r)

@@ -5,9 +5,15 @@ package postgres
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
+	"maps"
+	"net"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -19,7 +25,7 @@ import (
 )
 
 var (
-	errDatasource = errors.New("the datasource is not a connection string or URL of PostgreSQL")
+	errDatasource = errors.New("the datasource is not a connection string or URL of PostgreSQL, or one of its settings has a wrong value")
 	errUnsettled  = errors.New("the claim was lost before it was settled: its transaction had ended")
 )
 
@@ -98,15 +104,47 @@ func classify(err error) failure {
 	}
 }
 
-// secretsOf lists the values of a datasource that no error may contain.
-func secretsOf(datasource string, config *pgx.ConnConfig) (secrets []string) {
-	secrets = []string{datasource, config.Password, config.User, config.Database, config.Host}
-	for _, fallback := range config.Fallbacks {
-		secrets = append(secrets, fallback.Host)
+// datasourceError replaces an error of the parser, which has parts of the datasource.
+func datasourceError(err error) error {
+	if unread, ok := errors.AsType[*fs.PathError](err); ok {
+		return fmt.Errorf("a file that the datasource names cannot be read: %w", unread.Err)
 	}
-	secrets = slices.DeleteFunc(secrets, func(secret string) bool { return secret == "" })
-	slices.SortFunc(secrets, func(a, b string) int { return len(b) - len(a) })
+	return errDatasource
+}
+
+// secretsOf lists the values of a datasource that no error may contain, the longest first. Names are hidden as whole words only: the
+// tables have names that begin like the usual user's.
+func secretsOf(datasource string, config *pgx.ConnConfig) (secrets []*regexp.Regexp) {
+	names := []string{config.User, config.Database, config.Host}
+	for _, fallback := range config.Fallbacks {
+		names = append(names, fallback.Host)
+	}
+	patterns := make(map[string]string, len(names)+2)
+	for _, name := range names {
+		patterns[name] = word(name)
+	}
+	for _, text := range []string{datasource, config.Password} {
+		patterns[text] = regexp.QuoteMeta(text)
+	}
+	delete(patterns, "")
+	for _, secret := range slices.SortedFunc(maps.Keys(patterns), func(a, b string) int { return len(b) - len(a) }) {
+		secrets = append(secrets, regexp.MustCompile(patterns[secret]))
+	}
 	return secrets
+}
+
+var wordByte = regexp.MustCompile(`^\w`)
+
+// word matches a name that is not a part of a longer one.
+func word(name string) string {
+	pattern := regexp.QuoteMeta(name)
+	if name != "" && wordByte.MatchString(name) {
+		pattern = `\b` + pattern
+	}
+	if name != "" && wordByte.MatchString(name[len(name)-1:]) {
+		pattern += `\b`
+	}
+	return pattern
 }
 
 // masked describes an error without anything of the datasource. Errors of pgx have the user, the database and addresses.
@@ -118,7 +156,7 @@ func (s *Store) masked(err error) error {
 	case errors.As(err, &pg):
 		text = "the database refused: " + pg.Message
 		for _, secret := range s.secrets {
-			text = strings.ReplaceAll(text, secret, "***")
+			text = secret.ReplaceAllLiteralString(text, "***")
 		}
 		text += " (SQLSTATE " + pg.Code + ")"
 	case errors.Is(err, errNewerSchema), errors.Is(err, errUnsettled), errors.Is(err, errUncommitted):
@@ -131,6 +169,12 @@ func (s *Store) masked(err error) error {
 		text = "the database closed the connection"
 	case errors.Is(err, context.Canceled):
 		text = "the request ended"
+	case is[*net.DNSError](err):
+		text = "cannot reach the database: its host name is not found"
+	case is[*tls.CertificateVerificationError](err):
+		text = "cannot reach the database: its certificate is not trusted: see sslmode and sslrootcert of the datasource"
+	case strings.Contains(err.Error(), "server refused TLS connection"): // It is no type or value.
+		text = "cannot reach the database: it does not offer TLS, which sslmode of the datasource demands"
 	default:
 		text = "the connection to the database failed"
 	}

@@ -83,6 +83,24 @@ func (s *Store) ForgetObservation() { s.forgetObservation() }
 // Uncommitted is uncommitted.
 func Uncommitted(err error) bool { return uncommitted(err) }
 
+// AwayFor is the time for which the database has not been reached, or 0.
+func (s *Store) AwayFor() time.Duration {
+	if since := s.awaySince.Load(); since != 0 {
+		return time.Since(time.Unix(0, since))
+	}
+	return 0
+}
+
+// Changing is the number of changes of a group that have their turn or wait for it.
+func (s *Store) Changing(key groupingkey.Key) int {
+	s.turns.mu.Lock()
+	defer s.turns.mu.Unlock()
+	if t := s.turns.byPath[pathOf(key)]; t != nil {
+		return t.users
+	}
+	return 0
+}
+
 // Masked is masked.
 func (s *Store) Masked(err error) error { return s.masked(err) }
 

@@ -5,6 +5,7 @@ package postgres_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -12,10 +13,12 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgproto3"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -388,8 +391,8 @@ func TestErrorsHideTheDatasource(t *testing.T) {
 		"no such user":   {"postgres://nobody_secret:x_secret@" + address + "/postgres?sslmode=disable", "SQLSTATE 28P01"},
 		"no database":    {"postgres://" + pgtest.User + ":" + pgtest.Password + "@" + address + "/missing_secret?sslmode=disable", "SQLSTATE 3D000"},
 		"no server":      {"postgres://some_user:some_secret@127.0.0.1:1/some_database?sslmode=disable", "cannot reach the database: connection refused"},
-		"no host":        {"postgres://some_user:some_secret@host.invalid/some_database?sslmode=disable", "the connection to the database failed"},
-		"no TLS":         {"postgres://" + pgtest.User + ":" + pgtest.Password + "@" + address + "/postgres?sslmode=require", "the connection to the database failed"},
+		"no host":        {"postgres://some_user:some_secret@host.invalid/some_database?sslmode=disable", "cannot reach the database: its host name is not found"},
+		"no TLS":         {"postgres://" + pgtest.User + ":" + pgtest.Password + "@" + address + "/postgres?sslmode=require", "it does not offer TLS, which sslmode of the datasource demands"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -419,6 +422,93 @@ func TestErrorsHideTheDatasource(t *testing.T) {
 		require.Error(t, err)
 		assert.NotContains(t, err.Error(), "secret")
 	}
+}
+
+// TestErrorsName what is not a secret: a user's name is often the beginning of the tables' names. Passwords are hidden everywhere.
+func TestErrorsName(t *testing.T) {
+	t.Parallel()
+	var failures storetest.Failures
+	s, _ := production(t, settings("postgres://pushgateway:some%2Fsecret@/some.host/x?host=/var/run/x,host.invalid"), &failures)
+	for message, want := range map[string]string{
+		`relation "pushgateway_group" does not exist`:                     `relation "pushgateway_group" does not exist`,
+		`permission denied for user pushgateway`:                          `permission denied for user ***`,
+		`"pushgateway" has no database "some.host/x"`:                     `"***" has no database "***"`,
+		`some/secretive at host.invalid:5432 or /var/run/x/.s.PGSQL.5432`: `***ive at ***:5432 or ***/.s.PGSQL.5432`,
+	} {
+		assert.EqualError(t, s.Masked(&pgconn.PgError{Message: message, Code: "42P01"}), "the database refused: "+want+" (SQLSTATE 42P01)")
+	}
+	assert.EqualError(t, s.Masked(fmt.Errorf("host.invalid: %w", &tls.CertificateVerificationError{Err: errors.New("for host.invalid")})),
+		"cannot reach the database: its certificate is not trusted: see sslmode and sslrootcert of the datasource")
+	assert.EqualError(t, postgres.CheckDatasource("postgres://user:secret@host/?sslmode=verify-ca&sslrootcert=/missing/secret"),
+		"a file that the datasource names cannot be read: no such file or directory")
+}
+
+// reached notes the times for which the database was away.
+type reached struct {
+	noObserver
+
+	after chan time.Duration
+}
+
+func (r reached) Reached(after time.Duration) { r.after <- after }
+
+// TestDatabaseIsReachedAgain once for each time that it was away for more than a second.
+func TestDatabaseIsReachedAgain(t *testing.T) {
+	t.Parallel()
+	proxy := pgtest.NewProxy(t, database(t))
+	var gone atomic.Bool
+	proxy.Use(pgtest.Rules{Admit: func() bool { return !gone.Load() }})
+	var failures storetest.Failures
+	config := settings(proxy.Datasource)
+	observer := reached{after: make(chan time.Duration, 10)}
+	config.Observer = observer
+	s, o := production(t, config, &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	require.NoError(t, put(t, s, o, "job/j"))
+	assert.Empty(t, observer.after, "it was never away")
+
+	gone.Store(true)
+	proxy.Cut()
+	require.Eventually(t, func() bool { return put(t, s, o, "job/j") != nil && s.AwayFor() > time.Second }, time.Minute, time.Millisecond)
+	assert.Empty(t, observer.after)
+	gone.Store(false)
+	require.Eventually(t, func() bool { return put(t, s, o, "job/j") == nil }, time.Minute, time.Millisecond)
+	assert.Greater(t, <-observer.after, time.Second)
+	require.NoError(t, put(t, s, o, "job/j"))
+	assert.Empty(t, observer.after, "it says so once")
+}
+
+// TestChangesOfALockedGroup wait with one connection, so that changes of other groups have the others.
+func TestChangesOfALockedGroup(t *testing.T) {
+	t.Parallel()
+	datasource := database(t)
+	var failures storetest.Failures
+	config := settings(datasource)
+	config.StatementTimeout = time.Hour
+	s, o := production(t, config, &failures)
+	require.NoError(t, s.Restore(t.Context()))
+	require.NoError(t, put(t, s, o, "job/locked"))
+	other, err := pgx.Connect(t.Context(), datasource)
+	require.NoError(t, err)
+	defer func() { require.NoError(t, other.Close(context.WithoutCancel(t.Context()))) }()
+	_, err = other.Exec(t.Context(), "BEGIN; SELECT FROM pushgateway_group FOR UPDATE")
+	require.NoError(t, err)
+
+	var pushes sync.WaitGroup
+	for range 20 {
+		pushes.Go(func() { assert.NoError(t, put(t, s, o, "job/locked")) })
+	}
+	require.Eventually(t, func() bool { return s.Changing(pushtest.Key(t, "job/locked")) == 20 }, time.Minute, time.Millisecond)
+	require.NoError(t, put(t, s, o, "job/other"))
+	assert.LessOrEqual(t, s.Pool().Stat().AcquiredConns(), int32(1))
+	canceled, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, s.Delete(canceled, pushtest.Key(t, "job/locked")), store.ErrBusy)
+	_, err = other.Exec(t.Context(), "COMMIT")
+	require.NoError(t, err)
+	pushes.Wait()
+	assert.Zero(t, s.Changing(pushtest.Key(t, "job/locked")))
+	assert.Empty(t, failures.List())
 }
 
 // TestLongNames pushes the longest name that an index holds, and a longer one, neither of which can be compressed.

@@ -8,7 +8,7 @@ import "time"
 // Kinds of transactions.
 const (
 	KindChange = "change" // a push, DELETE or another change of one group
-	KindClaim  = "claim"  // a look for what is due, without an export
+	KindClaim  = "claim"  // a look for what is due, if it fails
 	KindSettle = "settle" // an export
 	KindExpire = "expire"
 	KindRead   = "read"
@@ -31,6 +31,8 @@ type Observer interface {
 	Transaction(kind, outcome string)
 	// Waited reports the time that a transaction waited for a connection.
 	Waited(d time.Duration)
+	// Reached reports that the database is reached again, after it was away for the time.
+	Reached(after time.Duration)
 	// Claimed reports the change of the number of shards that are claimed here.
 	Claimed(difference int)
 }

@@ -9,7 +9,8 @@
 //     such pushes that wait share. It skips groups that are locked, so it waits for none.
 //   - Another change is one transaction that locks the row of its group, in two pipelined round trips: lock and read
 //     what the push replaces; write and commit. A change that adds or ends series has one more in between, to read what it
-//     needs of them. Nothing that other groups need is locked while the transaction waits for this process.
+//     needs of them. Nothing that other groups need is locked while the transaction waits for this process. Changes of one
+//     group take turns in a replica, so that they wait for the lock with one connection.
 //   - A claim is one transaction that locks the rows of some shards, and skips those of others' claims. It stays open
 //     until Settle, which writes the outcomes and commits. If the replica dies, the database ends the transaction and
 //     others claim the groups. If it hangs, the database ends the session after idleTimeout. A shard rests for claimPause
@@ -28,6 +29,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -65,7 +67,7 @@ type Settings struct {
 	MaxConnections int
 	// ConnectTimeout limits the wait for a connection.
 	ConnectTimeout time.Duration
-	// StatementTimeout limits each statement. Waiting for locks is limited to half of it.
+	// StatementTimeout limits each statement. Waiting for a lock is limited to half of it, and waiting for the turn of a group too.
 	StatementTimeout time.Duration
 	// Observer receives events for telemetry.
 	Observer Observer
@@ -85,7 +87,7 @@ type Store struct {
 	options  store.Options
 	settings Settings
 	pool     *pgxpool.Pool
-	secrets  []string // values of the datasource
+	secrets  []*regexp.Regexp // values of the datasource
 	changed  chan struct{}
 	claims   chan struct{} // holds a token for each unsettled claim
 	closed   sync.Once
@@ -95,9 +97,11 @@ type Store struct {
 	roundNext atomic.Bool
 	lookAgain atomic.Int64 // when Claim looks again, in nanoseconds since the epoch
 	observer  observer
+	awaySince atomic.Int64 // when the database could not be reached first, in nanoseconds since the epoch, or 0
 	// synchronous says that commits wait for a standby.
 	synchronous atomic.Bool
 
+	turns   turns         // of changes
 	queues  store.Queues  // requests of pushers
 	returns store.Returns // pushers that were folded here
 }
@@ -108,7 +112,7 @@ var _ store.Store = (*Store)(nil)
 func New(o store.Options, settings Settings) (*Store, error) {
 	config, err := pgxpool.ParseConfig(settings.Datasource)
 	if err != nil {
-		return nil, errDatasource // The parser's error has parts of the datasource.
+		return nil, datasourceError(err)
 	}
 	if settings.shards == 0 {
 		settings.shards, settings.clock, settings.poll, settings.fresh = defaultShards, databaseClock, pollInterval, observeInterval
@@ -142,7 +146,7 @@ func New(o store.Options, settings Settings) (*Store, error) {
 // CheckDatasource refuses a datasource that cannot be parsed. The error has no part of it.
 func CheckDatasource(datasource string) error {
 	if _, err := pgxpool.ParseConfig(datasource); err != nil {
-		return errDatasource
+		return datasourceError(err)
 	}
 	return nil
 }

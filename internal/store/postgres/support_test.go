@@ -40,6 +40,7 @@ type noObserver struct{}
 func (noObserver) Started(bool)               {}
 func (noObserver) Transaction(string, string) {}
 func (noObserver) Waited(time.Duration)       {}
+func (noObserver) Reached(time.Duration)      {}
 func (noObserver) Claimed(int)                {}
 
 // database creates a database, or skips the test if there is no server.

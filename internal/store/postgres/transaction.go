@@ -27,11 +27,25 @@ func (s *Store) acquire(ctx context.Context) (*pgxpool.Conn, error) {
 	s.settings.Observer.Waited(time.Since(began))
 	switch {
 	case err == nil:
+		s.reached()
 		return conn, nil
 	case ctx.Err() != nil, limited.Err() != nil && s.pool.Stat().AcquiredConns() == s.pool.Config().MaxConns:
 		return nil, store.ErrBusy
 	default:
+		s.awaySince.CompareAndSwap(0, began.UnixNano())
 		return nil, err
+	}
+}
+
+// reached ends the time for which the database was away. The pool tests connections that were idle for a second, so a shorter time says
+// nothing: such a connection may be broken.
+func (s *Store) reached() {
+	since := s.awaySince.Load()
+	if since == 0 || !s.awaySince.CompareAndSwap(since, 0) {
+		return
+	}
+	if after := time.Since(time.Unix(0, since)); after > time.Second {
+		s.settings.Observer.Reached(after)
 	}
 }
 
