@@ -88,7 +88,7 @@ func inBubbleOnDisk(t *testing.T, name, config string, play func(*script)) {
 func playInBubble(t *testing.T, k keeping, config string, play func(*script)) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &script{config: config, created: time.Now().Add(-time.Hour)}
-		s.rig = newRigInBubble(t, k, func(c *pushgatewayreceiver.Config) {
+		s.rig = newRig(t, k, func(c *pushgatewayreceiver.Config) {
 			c.Groups.Get().RepublishInterval = time.Minute
 			overlay(t, c, s.config)
 		})

@@ -99,7 +99,7 @@ func playCrowd(t *testing.T, k keeping, c *crowd, steps []crowdStep) {
 		for _, key := range aggregateKeys {
 			c.models = append(c.models, &aggregateModel{key: key})
 		}
-		c.rig = newRigInBubble(t, k, func(config *pushgatewayreceiver.Config) {
+		c.rig = newRig(t, k, func(config *pushgatewayreceiver.Config) {
 			overlay(t, config, fmt.Sprintf(crowdRules, c.rules.ttl, c.rules.maxPushers))
 		})
 		c.sink.ledger = newLedger()
@@ -148,7 +148,7 @@ func (c *crowd) checkRecords() {
 }
 
 func (c *crowd) note(format string, args ...any) {
-	c.log = append(c.log, fmt.Sprintf("%s %s: ", time.Now().Format("15:04:05.000"), weather(c.sink.weather.Load()))+fmt.Sprintf(format, args...))
+	c.log = append(c.log, fmt.Sprintf("%s %s: ", clockTime(), weather(c.sink.weather.Load()))+fmt.Sprintf(format, args...))
 }
 
 // states replays what happened to all aggregates.

@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
@@ -34,8 +36,26 @@ func (d *disk) names() []string {
 
 // keeping is what keeps groups longer than a process does: a disk, a database, or nothing.
 type keeping struct {
-	disk     *disk
-	database *pgtest.Proxy
+	disk       *disk
+	database   *pgtest.Proxy
+	datasource string // of the database, past the proxy
+}
+
+// awaitSessions waits until the database has ended the sessions of dead processes, and with them their locks. The time of a bubble does
+// not wait for that.
+func (k keeping) awaitSessions(t *testing.T) {
+	t.Helper()
+	if k.database == nil {
+		return
+	}
+	ctx := context.Background() // That of the test may be over.
+	conn, err := pgx.Connect(ctx, k.datasource)
+	require.NoError(t, err)
+	for others := 1; others > 0; {
+		require.NoError(t, conn.QueryRow(ctx, `SELECT count(*) FROM pg_stat_activity
+			WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()`).Scan(&others))
+	}
+	require.NoError(t, conn.Close(ctx))
 }
 
 // onStores runs a test with groups in memory, which a disk keeps unless they are volatile, and with groups in a database.
@@ -44,7 +64,7 @@ func onStores(t *testing.T, volatile bool, run func(*testing.T, keeping)) {
 	pgtest.OnStores(t, func(t *testing.T, datasource string) {
 		switch {
 		case datasource != "":
-			run(t, keeping{database: pgtest.NewProxy(t, datasource)})
+			run(t, keeping{database: pgtest.NewProxy(t, datasource), datasource: datasource})
 		case volatile:
 			run(t, keeping{})
 		default:
