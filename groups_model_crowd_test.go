@@ -37,7 +37,7 @@ groups:
   aggregate:
     - jobs: X|Y
       without: [job_id, pid]
-      pusher_ttl: 30m
+      pusher_ttl: %s
       metrics:
         - {names: .+_of_sum, function: sum}
         - {names: .+_of_min, function: min}
@@ -94,13 +94,13 @@ func playCrowd(t *testing.T, k keeping, c *crowd, steps []crowdStep) {
 	seed := seedOf(t)
 	synctest.Test(t, func(t *testing.T) {
 		c.Rand = rand.New(rand.NewPCG(seed, 1))
-		c.rules.pusherTTL = 30 * time.Minute
+		c.rules.pusherTTL = 10 * time.Minute // A database takes long for each minute of a bubble.
 		c.clients, c.counted = map[string]*crowdClient{}, map[string]float64{}
 		for _, key := range aggregateKeys {
 			c.models = append(c.models, &aggregateModel{key: key})
 		}
 		c.rig = newRig(t, k, func(config *pushgatewayreceiver.Config) {
-			overlay(t, config, fmt.Sprintf(crowdRules, c.rules.ttl, c.rules.maxPushers))
+			overlay(t, config, fmt.Sprintf(crowdRules, c.rules.ttl, c.rules.maxPushers, c.rules.pusherTTL))
 		})
 		c.sink.ledger = newLedger()
 		c.sink.doubt = func() error {
@@ -498,7 +498,7 @@ func (c *crowd) pause() {
 func (c *crowd) longPause() {
 	c.calm()
 	c.note("a long pause")
-	time.Sleep(time.Duration(c.Int64N(int64(40 * time.Minute))))
+	time.Sleep(time.Duration(c.Int64N(int64(13 * time.Minute))))
 	c.clear()
 }
 
@@ -696,7 +696,7 @@ func TestPushersModel(t *testing.T) {
 func TestPushersModelInMemory(t *testing.T) {
 	t.Parallel()
 	onStores(t, true, func(t *testing.T, k keeping) {
-		playCrowd(t, k, &crowd{rules: pusherRules{ttl: 40 * time.Minute}}, []crowdStep{
+		playCrowd(t, k, &crowd{rules: pusherRules{ttl: 13 * time.Minute}}, []crowdStep{
 			{60, (*crowd).pushOne},
 			{4, (*crowd).burst},
 			{8, (*crowd).delete},
@@ -731,7 +731,7 @@ func TestPushersModelOfIncrease(t *testing.T) {
 	// After a restart, a series may live as long as if each push of its pushers had brought it.
 	t.Run("ttl", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true, rules: pusherRules{ttl: 40 * time.Minute}}, steps)
+		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true, rules: pusherRules{ttl: 13 * time.Minute}}, steps)
 	})
 }
 
@@ -771,7 +771,7 @@ func TestPushersConcurrently(t *testing.T) {
 			sum += n
 		}
 		want := fmt.Sprintf("= c_total %d, h 1:%d +Inf:%d sum:%d", sum, sum, 2*sum, sum)
-		s.play(lines(want, "restart", want, "wait 1h2m", "pushers 0", want, "kill", want))
+		s.play(lines(want, "restart", want, "wait 11m", "pushers 0", want, "kill", want))
 	})
 }
 
