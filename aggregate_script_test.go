@@ -164,6 +164,7 @@ func (s *script) step(line string) {
 		require.InDelta(s, first, starts[0], 1, line)
 		require.Positive(s, starts[0], line)
 	case "pushers":
+		s.awaitCounts()
 		require.Equal(s, rest, strconv.FormatInt(s.gauge("aggregate_pushers"), 10), line)
 	case "counted":
 		name, n, _ := strings.Cut(rest, " ")

@@ -193,6 +193,7 @@ func (c *crowd) expected(states []*state) map[string]string {
 
 func (c *crowd) compare() {
 	c.Helper()
+	c.awaitCounts()
 	states, pushers := c.states(), 0
 	for _, s := range states {
 		pushers += len(s.pushers)
@@ -726,19 +727,25 @@ func TestPushersModelOfIncrease(t *testing.T) {
 	}
 	t.Run("restarts", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true}, append(slices.Clone(steps), crowdStep{3, (*crowd).restartProcess}))
+		onStores(t, false, func(t *testing.T, k keeping) {
+			playCrowd(t, k, &crowd{strict: true}, append(slices.Clone(steps), crowdStep{3, (*crowd).restartProcess}))
+		})
 	})
 	// After a restart, a series may live as long as if each push of its pushers had brought it.
 	t.Run("ttl", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true, rules: pusherRules{ttl: 13 * time.Minute}}, steps)
+		onStores(t, false, func(t *testing.T, k keeping) {
+			playCrowd(t, k, &crowd{strict: true, rules: pusherRules{ttl: 13 * time.Minute}}, steps)
+		})
 	})
 }
 
 func TestPushersModelWithLimit(t *testing.T) {
 	t.Parallel()
-	playCrowd(t, keeping{disk: newDisk()}, &crowd{rules: pusherRules{maxPushers: 6}}, []crowdStep{
-		{60, (*crowd).pushOne}, {6, (*crowd).delete}, {20, (*crowd).pause}, {3, (*crowd).longPause}, {3, (*crowd).restartProcess}, {4, (*crowd).rest},
+	onStores(t, false, func(t *testing.T, k keeping) {
+		playCrowd(t, k, &crowd{rules: pusherRules{maxPushers: 6}}, []crowdStep{
+			{60, (*crowd).pushOne}, {6, (*crowd).delete}, {20, (*crowd).pause}, {3, (*crowd).longPause}, {3, (*crowd).restartProcess}, {4, (*crowd).rest},
+		})
 	})
 }
 

@@ -479,7 +479,11 @@ func concurrently(t *testing.T, k keeping, seed uint64, ttl time.Duration) {
 
 // hammer sends requests for the client's own group and for those that all clients share.
 func (r *rig) hammer(g *generator, own groupKey) {
-	for range stepsOn(r.keeping) {
+	requests := *modelSteps
+	if r.database != nil {
+		requests /= 10
+	}
+	for range requests {
 		time.Sleep(ticks(g.IntN(3)))
 		key := pick(g, append(groupKeys, own, own, own, own, own)...)
 		b := g.body(8)
