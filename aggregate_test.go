@@ -114,7 +114,7 @@ var aggregateCases = []struct{ name, config, steps string }{
 	{"a quiet pusher is forgotten, and the total stays", aggregateByJobID, `
 		a: c_total 5
 		= c_total 5
-		wait 1h
+		wait 10m
 		= c_total 5
 		pushers 0
 		b: c_total 1
@@ -161,13 +161,13 @@ var aggregateCases = []struct{ name, config, steps string }{
 		=
 		backend g: 30 10 stale
 	`},
-	{"min", "groups: {aggregate: [{without: [job_id], metrics: [{names: g, function: min}]}]}", `
+	{"min", "groups: {aggregate: [{without: [job_id], pusher_ttl: 10m, metrics: [{names: g, function: min}]}]}", `
 		a: g 30
 		b: g 10
 		= g 10
 		b: g 40
 		= g 30
-		wait 1h
+		wait 10m
 		=
 	`},
 	{"sum", "groups: {aggregate: [{without: [job_id], metrics: [{names: g, function: sum}]}]}", `
@@ -210,9 +210,9 @@ var aggregateCases = []struct{ name, config, steps string }{
 		a: raw-openmetrics "# TYPE v info\nv_info{version=\"1\"} 1\n# EOF\n"
 		b: raw-openmetrics "# TYPE v info\nv_info{version=\"2\"} 1\n# EOF\n"
 		= v_info{version="1"} 1, v_info{version="2"} 1
-		wait 50m
+		wait 8m
 		b: raw-openmetrics "# TYPE v info\nv_info{version=\"2\"} 1\n# EOF\n"
-		wait 15m
+		wait 3m
 		= v_info{version="2"} 1
 		backend v_info{version="1"}: 1 stale
 	`},
@@ -225,7 +225,7 @@ var aggregateCases = []struct{ name, config, steps string }{
 		= h 0.5:1 1:5 2:8 +Inf:9 sum:10.5
 		a: DELETE
 		b: DELETE
-		wait 1h
+		wait 10m
 		pushers 0
 		= h 0.5:1 1:5 2:8 +Inf:9 sum:10.5
 		kill
@@ -276,10 +276,10 @@ var aggregateCases = []struct{ name, config, steps string }{
 	`},
 	{"another type once the pusher is quiet", aggregateByJobID, `
 		a: c_total 5
-		wait 50m
+		wait 8m
 		b: h 1:1 +Inf:1 sum:1, d_total 1
 		b: gauge c_total 1 -> 400 "c_total" is a counter in the aggregate /metrics/job/X, last pushed as such
-		wait 15m
+		wait 3m
 		b: POST gauge c_total 1
 		= gauge c_total 1, h 1:1 +Inf:1 sum:1, d_total 1
 		counted aggregate_types_replaced 1
@@ -318,18 +318,18 @@ var aggregateCases = []struct{ name, config, steps string }{
 		pushers 3
 		counted pushers_folded{cause=limit} 1
 	`},
-	{"a series that nobody pushes ends", "groups: {aggregate: [{without: [job_id], pusher_ttl: 1h}], ttl: 2h}", `
+	{"a series that nobody pushes ends", "groups: {aggregate: [{without: [job_id], pusher_ttl: 10m}], ttl: 20m}", `
 		a: err_total{code="500"} 1
 		= err_total{code="500"} 1
 		b: c_total 1
-		wait 30m
+		wait 5m
 		b: c_total 2
-		wait 30m
+		wait 5m
 		b: c_total 3
-		wait 30m
+		wait 5m
 		b: c_total 4
 		= c_total 4, err_total{code="500"} 1
-		wait 30m
+		wait 5m
 		b: c_total 5
 		= c_total 5
 		a: err_total{code="500"} 1
@@ -338,12 +338,12 @@ var aggregateCases = []struct{ name, config, steps string }{
 		increase err_total{code="500"}: 2
 		increase c_total: 5
 	`},
-	{"a series that ends though its pusher lives", "groups: {aggregate: [{without: [job_id], pusher_ttl: 1h}], ttl: 1h}", `
+	{"a series that ends though its pusher lives", "groups: {aggregate: [{without: [job_id], pusher_ttl: 10m}], ttl: 10m}", `
 		a: c_total 1, d_total 7
 		= c_total 1, d_total 7
-		wait 30m
+		wait 5m
 		a: POST c_total 2
-		wait 31m
+		wait 6m
 		= c_total 2
 		a: d_total 7
 		= c_total 2, d_total 7
@@ -354,9 +354,9 @@ var aggregateCases = []struct{ name, config, steps string }{
 	{"the backend is away", aggregateByJobID, `
 		weather retryable
 		a: c_total 2
-		wait 10m
+		wait 4m
 		b: c_total 3
-		wait 20m
+		wait 6m
 		weather healthy
 		wait 1m
 		= c_total 5
@@ -414,15 +414,15 @@ var aggregateCases = []struct{ name, config, steps string }{
 		a: c_total 1
 		= c_total 7
 	`},
-	{"an empty push", "groups: {aggregate: [{without: [job_id], metrics: [{names: g, function: sum}]}]}", `
+	{"an empty push", "groups: {aggregate: [{without: [job_id], pusher_ttl: 10m, metrics: [{names: g, function: sum}]}]}", `
 		a: c_total 5, g 2
-		wait 30m
+		wait 5m
 		a: POST
-		wait 30m
+		wait 5m
 		a: POST
-		wait 30m
+		wait 5m
 		a: POST
-		wait 30m
+		wait 5m
 		= c_total 5, g 2
 		pushers 1
 		a:
@@ -544,7 +544,7 @@ func TestAggregateHasNoSecondZero(t *testing.T) {
 			s.play(`
 				weather ambiguous
 				a: c_total 2
-				wait 5m
+				wait 2m
 				weather healthy
 				wait 2m
 				a: c_total 3
@@ -578,18 +578,18 @@ func TestAggregateSurvivesTheStorage(t *testing.T) {
 				s.play(lines("a: c_total 5", "b: c_total 3", name, "a: DELETE -> any", "kill", "= c_total 8",
 					"a: DELETE", "= c_total 8", "a: c_total 1", "kill", "= c_total 9"))
 			})
-			if n > 0 { // A database takes long for hours.
+			if n > 0 { // Many minutes take a database long.
 				inBubble = inBubbleOnDisk
 			}
 			inBubble(t, name+" quiet", aggregateByJobID, func(s *script) {
-				s.play(lines("a: c_total 5", "b: c_total 3", "c: c_total 1", name, "wait 1h1m", "kill", "= c_total 9",
-					"wait 1h1m", "= c_total 9", "pushers 0", "kill", "= c_total 9", "a: c_total 5", "= c_total 14"))
+				s.play(lines("a: c_total 5", "b: c_total 3", "c: c_total 1", name, "wait 11m", "kill", "= c_total 9",
+					"wait 11m", "= c_total 9", "pushers 0", "kill", "= c_total 9", "a: c_total 5", "= c_total 14"))
 			})
 			inBubble(t, name+" quiet and no restart", aggregateByJobID, func(s *script) {
 				if what == "crash" {
 					return // It needs one.
 				}
-				s.play(lines("a: c_total 5", "b: c_total 3", name, "wait 1h1m", "= c_total 8", "wait 1m", "pushers 0", "kill", "= c_total 8"))
+				s.play(lines("a: c_total 5", "b: c_total 3", name, "wait 11m", "= c_total 8", "wait 1m", "pushers 0", "kill", "= c_total 8"))
 			})
 		}
 	}
@@ -657,12 +657,8 @@ func TestAggregateOfNativeHistograms(t *testing.T) {
 // TestAggregateIsExact adds up decimals of many pushers. The total is the exact sum, rounded once, and is found again.
 func TestAggregateIsExact(t *testing.T) {
 	t.Parallel()
-	pushers := 5_000
-	if testing.Short() {
-		pushers = 1_000
-	}
 	inBubble(t, "", aggregateByJobID, func(s *script) {
-		count := s.fewerOnDatabase(pushers)
+		count := s.fewerOnDatabase(2000)
 		random := rand.New(rand.NewPCG(1, 2))
 		sum := new(big.Float).SetPrec(2200)
 		for i := range count {
@@ -672,7 +668,7 @@ func TestAggregateIsExact(t *testing.T) {
 		}
 		exact, _ := sum.Float64()
 		want := "= f_total " + spellNumber(exact)
-		s.play(lines(want, "kill", want, "wait 2m", want, "wait 1h", "pushers 0", want, "restart", want))
+		s.play(lines(want, "kill", want, "wait 2m", want, "wait 10m", "pushers 0", want, "restart", want))
 	})
 }
 
@@ -681,7 +677,7 @@ func TestAggregateIsExact(t *testing.T) {
 func TestAggregateUnderLoad(t *testing.T) {
 	t.Parallel()
 	inBubble(t, "", aggregateByJobID, func(s *script) {
-		pushers := s.fewerOnDatabase(5000)
+		pushers := s.fewerOnDatabase(2000)
 		s.sink.pause = 10 * time.Millisecond
 		var pushing sync.WaitGroup
 		for i := range pushers {
@@ -690,11 +686,11 @@ func TestAggregateUnderLoad(t *testing.T) {
 				s.step(fmt.Sprintf("%d: c_total 1", i))
 				assert.Zero(s, time.Since(before), "no time passes but for exports")
 			})
-			time.Sleep(2500 * time.Millisecond / time.Duration(pushers))
+			time.Sleep(time.Second / time.Duration(pushers))
 		}
 		pushing.Wait()
 		assert.EqualValues(s, 1, s.sink.calls.Load())
-		time.Sleep(exportPause - 2*time.Second)
+		time.Sleep(exportPause - 500*time.Millisecond)
 		assert.EqualValues(s, 2, s.sink.calls.Load())
 		s.play(fmt.Sprintf("= c_total %d\n pushers %d", pushers, pushers))
 		assert.Equal(s, strconv.Itoa(pushers), s.sink.ledger.values(ofX("c_total"))[2])

@@ -27,50 +27,41 @@ func gaugeFamily(name, label, value string) *dto.MetricFamily {
 	return &dto.MetricFamily{Name: new(name), Type: dto.MetricType_GAUGE.Enum(), Metric: []*dto.Metric{m}}
 }
 
-// escapedModes are the ways to hold what is pushed, or not to.
-var escapedModes = map[string]func(*Config){
-	"proxy":  func(*Config) {},
-	"groups": withGroups(func(g *GroupsConfig) { g.RepublishInterval = time.Second }),
-}
-
 // TestNamesThatEscapingMakesOne pushes what would lose a value where names are escaped with underscores. It is refused
 // unless utf8_names says that names arrive as they are.
 func TestNamesThatEscapingMakesOne(t *testing.T) {
 	t.Parallel()
-	for mode, configure := range escapedModes {
-		for name, c := range map[string]struct {
-			path     string
-			families []*dto.MetricFamily
-			named    []string // in the answer
-			arrives  []string
-		}{
-			"metrics": {
-				"/metrics/job/api",
-				[]*dto.MetricFamily{gaugeFamily("my.metric", "", ""), gaugeFamily("my_metric", "", ""), gaugeFamily("fine", "", "")},
-				[]string{`"my.metric" {job="api"}`, `"my_metric" {job="api"}`},
-				[]string{"fine", "my.metric", "my_metric"},
-			},
-			"labels": {
-				"/metrics/job/api",
-				[]*dto.MetricFamily{gaugeFamily("m.n", "http.method", "GET"), gaugeFamily("m_n", "http_method", "GET")},
-				[]string{`"m.n" {"http.method"="GET",job="api"}`, `"m_n" {http_method="GET",job="api"}`},
-				[]string{"m.n", "m_n"},
-			},
-			"with a label of the URL": {
-				"/metrics/job/api/a_b/1",
-				[]*dto.MetricFamily{gaugeFamily("m.n", "a.b", "1"), gaugeFamily("m_n", "", "")},
-				[]string{`"m.n" {"a.b"="1",a_b="1",job="api"}`, `"m_n" {a_b="1",job="api"}`},
-				[]string{"m.n", "m_n"},
-			},
-		} {
-			for _, utf8Names := range []bool{false, true} {
-				t.Run(mode+", "+name+map[bool]string{false: "", true: ", UTF-8 names"}[utf8Names], func(t *testing.T) {
-					t.Parallel()
+	for name, c := range map[string]struct {
+		path     string
+		families []*dto.MetricFamily
+		named    []string // in the answer
+		arrives  []string
+	}{
+		"metrics": {
+			"/metrics/job/api",
+			[]*dto.MetricFamily{gaugeFamily("my.metric", "", ""), gaugeFamily("my_metric", "", ""), gaugeFamily("fine", "", "")},
+			[]string{`"my.metric" {job="api"}`, `"my_metric" {job="api"}`},
+			[]string{"fine", "my.metric", "my_metric"},
+		},
+		"labels": {
+			"/metrics/job/api",
+			[]*dto.MetricFamily{gaugeFamily("m.n", "http.method", "GET"), gaugeFamily("m_n", "http_method", "GET")},
+			[]string{`"m.n" {"http.method"="GET",job="api"}`, `"m_n" {http_method="GET",job="api"}`},
+			[]string{"m.n", "m_n"},
+		},
+		"with a label of the URL": {
+			"/metrics/job/api/a_b/1",
+			[]*dto.MetricFamily{gaugeFamily("m.n", "a.b", "1"), gaugeFamily("m_n", "", "")},
+			[]string{`"m.n" {"a.b"="1",a_b="1",job="api"}`, `"m_n" {a_b="1",job="api"}`},
+			[]string{"m.n", "m_n"},
+		},
+	} {
+		for _, utf8Names := range []bool{false, true} {
+			t.Run(name+map[bool]string{false: "", true: ", UTF-8 names"}[utf8Names], func(t *testing.T) {
+				t.Parallel()
+				modesOf(t, func(c *Config) { c.UTF8Names = utf8Names }, func(t *testing.T, change func(*Config), _ bool) {
 					sink := new(consumertest.MetricsSink)
-					address := startReceiver(t, with(func(c *Config) {
-						configure(c)
-						c.UTF8Names = utf8Names
-					}), sink)
+					address := startReceiver(t, with(change), sink)
 					status, answer := pushFamilies(t, address, c.path, c.families...)
 					arrives := c.arrives
 					if !utf8Names {
@@ -86,9 +77,9 @@ func TestNamesThatEscapingMakesOne(t *testing.T) {
 					require.Eventually(t, func() bool {
 						names := namesIn(sink)
 						return !slices.ContainsFunc(arrives, func(name string) bool { return !slices.Contains(names, name) })
-					}, 10*time.Second, 10*time.Millisecond, "%v", arrives)
+					}, patience, 10*time.Millisecond, "%v", arrives)
 				})
-			}
+			})
 		}
 	}
 }
@@ -96,25 +87,22 @@ func TestNamesThatEscapingMakesOne(t *testing.T) {
 // TestLabelsThatEscapingMakesOne pushes one series with two labels that become one. Nothing is lost: exporters join the values.
 func TestLabelsThatEscapingMakesOne(t *testing.T) {
 	t.Parallel()
-	for mode, configure := range escapedModes {
-		t.Run(mode, func(t *testing.T) {
-			t.Parallel()
-			sink := new(consumertest.MetricsSink)
-			address := startReceiver(t, with(configure), sink)
-			family := gaugeFamily("m", "a.b", "1")
-			family.Metric[0].Label = append(family.Metric[0].Label, &dto.LabelPair{Name: new("a_b"), Value: new("2")})
-			status, answer := pushFamilies(t, address, "/metrics/job/api", family)
-			assert.Equal(t, http.StatusOK, status, answer)
-			require.Eventually(t, func() bool { return slices.Contains(namesIn(sink), "m") }, 10*time.Second, 10*time.Millisecond)
-			for _, md := range sink.AllMetrics() {
-				for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
-					if m.Name() == "m" {
-						assert.Equal(t, map[string]any{"a.b": "1", "a_b": "2"}, m.Gauge().DataPoints().At(0).Attributes().AsRaw())
-					}
+	modesOf(t, func(*Config) {}, func(t *testing.T, change func(*Config), _ bool) {
+		sink := new(consumertest.MetricsSink)
+		address := startReceiver(t, with(change), sink)
+		family := gaugeFamily("m", "a.b", "1")
+		family.Metric[0].Label = append(family.Metric[0].Label, &dto.LabelPair{Name: new("a_b"), Value: new("2")})
+		status, answer := pushFamilies(t, address, "/metrics/job/api", family)
+		assert.Equal(t, http.StatusOK, status, answer)
+		require.Eventually(t, func() bool { return slices.Contains(namesIn(sink), "m") }, patience, 10*time.Millisecond)
+		for _, md := range sink.AllMetrics() {
+			for _, m := range md.ResourceMetrics().At(0).ScopeMetrics().At(0).Metrics().All() {
+				if m.Name() == "m" {
+					assert.Equal(t, map[string]any{"a.b": "1", "a_b": "2"}, m.Gauge().DataPoints().At(0).Attributes().AsRaw())
 				}
 			}
-		})
-	}
+		}
+	})
 }
 
 // pushFamilies puts families in protobuf.

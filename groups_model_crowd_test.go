@@ -37,7 +37,7 @@ groups:
   aggregate:
     - jobs: X|Y
       without: [job_id, pid]
-      pusher_ttl: 30m
+      pusher_ttl: %s
       metrics:
         - {names: .+_of_sum, function: sum}
         - {names: .+_of_min, function: min}
@@ -94,13 +94,13 @@ func playCrowd(t *testing.T, k keeping, c *crowd, steps []crowdStep) {
 	seed := seedOf(t)
 	synctest.Test(t, func(t *testing.T) {
 		c.Rand = rand.New(rand.NewPCG(seed, 1))
-		c.rules.pusherTTL = 30 * time.Minute
+		c.rules.pusherTTL = 10 * time.Minute // A database takes long for each minute of a bubble.
 		c.clients, c.counted = map[string]*crowdClient{}, map[string]float64{}
 		for _, key := range aggregateKeys {
 			c.models = append(c.models, &aggregateModel{key: key})
 		}
-		c.rig = newRigInBubble(t, k, func(config *pushgatewayreceiver.Config) {
-			overlay(t, config, fmt.Sprintf(crowdRules, c.rules.ttl, c.rules.maxPushers))
+		c.rig = newRig(t, k, func(config *pushgatewayreceiver.Config) {
+			overlay(t, config, fmt.Sprintf(crowdRules, c.rules.ttl, c.rules.maxPushers, c.rules.pusherTTL))
 		})
 		c.sink.ledger = newLedger()
 		c.sink.doubt = func() error {
@@ -148,7 +148,7 @@ func (c *crowd) checkRecords() {
 }
 
 func (c *crowd) note(format string, args ...any) {
-	c.log = append(c.log, fmt.Sprintf("%s %s: ", time.Now().Format("15:04:05.000"), weather(c.sink.weather.Load()))+fmt.Sprintf(format, args...))
+	c.log = append(c.log, fmt.Sprintf("%s %s: ", clockTime(), weather(c.sink.weather.Load()))+fmt.Sprintf(format, args...))
 }
 
 // states replays what happened to all aggregates.
@@ -193,6 +193,7 @@ func (c *crowd) expected(states []*state) map[string]string {
 
 func (c *crowd) compare() {
 	c.Helper()
+	c.awaitCounts()
 	states, pushers := c.states(), 0
 	for _, s := range states {
 		pushers += len(s.pushers)
@@ -498,7 +499,7 @@ func (c *crowd) pause() {
 func (c *crowd) longPause() {
 	c.calm()
 	c.note("a long pause")
-	time.Sleep(time.Duration(c.Int64N(int64(40 * time.Minute))))
+	time.Sleep(time.Duration(c.Int64N(int64(13 * time.Minute))))
 	c.clear()
 }
 
@@ -696,7 +697,7 @@ func TestPushersModel(t *testing.T) {
 func TestPushersModelInMemory(t *testing.T) {
 	t.Parallel()
 	onStores(t, true, func(t *testing.T, k keeping) {
-		playCrowd(t, k, &crowd{rules: pusherRules{ttl: 40 * time.Minute}}, []crowdStep{
+		playCrowd(t, k, &crowd{rules: pusherRules{ttl: 13 * time.Minute}}, []crowdStep{
 			{60, (*crowd).pushOne},
 			{4, (*crowd).burst},
 			{8, (*crowd).delete},
@@ -726,19 +727,25 @@ func TestPushersModelOfIncrease(t *testing.T) {
 	}
 	t.Run("restarts", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true}, append(slices.Clone(steps), crowdStep{3, (*crowd).restartProcess}))
+		onStores(t, false, func(t *testing.T, k keeping) {
+			playCrowd(t, k, &crowd{strict: true}, append(slices.Clone(steps), crowdStep{3, (*crowd).restartProcess}))
+		})
 	})
 	// After a restart, a series may live as long as if each push of its pushers had brought it.
 	t.Run("ttl", func(t *testing.T) {
 		t.Parallel()
-		playCrowd(t, keeping{disk: newDisk()}, &crowd{strict: true, rules: pusherRules{ttl: 40 * time.Minute}}, steps)
+		onStores(t, false, func(t *testing.T, k keeping) {
+			playCrowd(t, k, &crowd{strict: true, rules: pusherRules{ttl: 13 * time.Minute}}, steps)
+		})
 	})
 }
 
 func TestPushersModelWithLimit(t *testing.T) {
 	t.Parallel()
-	playCrowd(t, keeping{disk: newDisk()}, &crowd{rules: pusherRules{maxPushers: 6}}, []crowdStep{
-		{60, (*crowd).pushOne}, {6, (*crowd).delete}, {20, (*crowd).pause}, {3, (*crowd).longPause}, {3, (*crowd).restartProcess}, {4, (*crowd).rest},
+	onStores(t, false, func(t *testing.T, k keeping) {
+		playCrowd(t, k, &crowd{rules: pusherRules{maxPushers: 6}}, []crowdStep{
+			{60, (*crowd).pushOne}, {6, (*crowd).delete}, {20, (*crowd).pause}, {3, (*crowd).longPause}, {3, (*crowd).restartProcess}, {4, (*crowd).rest},
+		})
 	})
 }
 
@@ -771,7 +778,7 @@ func TestPushersConcurrently(t *testing.T) {
 			sum += n
 		}
 		want := fmt.Sprintf("= c_total %d, h 1:%d +Inf:%d sum:%d", sum, sum, 2*sum, sum)
-		s.play(lines(want, "restart", want, "wait 1h2m", "pushers 0", want, "kill", want))
+		s.play(lines(want, "restart", want, "wait 11m", "pushers 0", want, "kill", want))
 	})
 }
 

@@ -12,9 +12,9 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	dto "github.com/prometheus/client_model/go"
@@ -39,7 +39,7 @@ type rig struct {
 
 	change func(*pushgatewayreceiver.Config)
 	sink   *sink
-	pipes  *pipes // nil if the receiver listens on a port
+	pipes  *pipes
 
 	keeping
 
@@ -47,21 +47,14 @@ type rig struct {
 	receiver  receiver.Metrics
 	telemetry *componenttest.Telemetry
 	logs      *observer.ObservedLogs
-	url       string
 	client    *http.Client
 }
 
 var storageID = component.MustNewID("memory")
 
-func newRig(t *testing.T, k keeping, change func(*pushgatewayreceiver.Config)) *rig {
-	r := &rig{T: t, change: change, sink: newSink(), keeping: k, client: &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 16}}}
-	r.begin()
-	return r
-}
-
-// newRigInBubble makes a rig whose time is that of the bubble that it is made in: no connection leaves the process.
+// newRig makes a rig whose time is that of the bubble that it is made in: no connection leaves the process.
 // Only those to a database do, which time waits for.
-func newRigInBubble(t *testing.T, k keeping, change func(*pushgatewayreceiver.Config)) *rig {
+func newRig(t *testing.T, k keeping, change func(*pushgatewayreceiver.Config)) *rig {
 	p := newPipes()
 	r := &rig{T: t, change: change, sink: newSink(), keeping: k, pipes: p, client: &http.Client{Transport: &http.Transport{
 		DisableKeepAlives: true, DialContext: p.dial,
@@ -112,15 +105,9 @@ func (r *rig) start() {
 	var err error
 	r.receiver, err = factory.CreateMetrics(r.Context(), set, config, r.sink.of(r.life))
 	require.NoError(r, err)
-	if r.pipes != nil {
-		pushgatewayreceiver.ListenOn(r.receiver, r.pipes.listen)
-		pushgatewayreceiver.UseClock(r.receiver, time.Now)
-	}
+	pushgatewayreceiver.ListenOn(r.receiver, r.pipes.listen)
+	pushgatewayreceiver.UseClock(r.receiver, time.Now)
 	require.NoError(r, r.receiver.Start(r.Context(), host{componenttest.NewNopHost(), extensions}))
-	url := "http://" + logs.FilterMessage("Starting HTTP server").All()[0].ContextMap()["endpoint"].(string)
-	if r.url != url { // In a bubble it is the same for all processes, and clients may go on while they follow each other.
-		r.url = url
-	}
 	require.Eventually(r, func() bool {
 		status, _ := r.send(http.MethodGet, "/-/ready", "", nil)
 		return status == http.StatusOK
@@ -143,7 +130,7 @@ func (r *rig) stop(kill bool) {
 	require.NoError(r, r.telemetry.Shutdown(context.Background()))
 	r.receiver = nil
 	r.life.end()
-	r.client.CloseIdleConnections()
+	r.awaitSessions(r.T)
 }
 
 func (r *rig) restart(kill bool) {
@@ -167,7 +154,7 @@ func (r *rig) send(method, path, contentType string, body []byte) (status int, a
 
 // trySend sends a request, which fails if there is no answer.
 func (r *rig) trySend(method, path, contentType string, body []byte) (status int, answer string, err error) {
-	request, err := http.NewRequestWithContext(context.Background(), method, r.url+path, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(context.Background(), method, "http://"+pipeAddr{}.String()+path, bytes.NewReader(body))
 	if err != nil {
 		return 0, "", err
 	}
@@ -274,35 +261,51 @@ func (r *rig) gauge(name string) int64 {
 	return m.Data.(metricdata.Sum[int64]).DataPoints[0].Value
 }
 
-// quietTimeout is how long it may take until everything owed was handed on and everything held was handed on again.
-const quietTimeout = 8 * time.Second
+// quietTimeout is how much time of the bubble may pass until everything owed was handed on and everything held was handed on again.
+const quietTimeout = 30 * time.Second
 
 // quiet waits until downstream has exactly what is held, all of it handed on again since, and nothing is owed.
 func (r *rig) quiet() {
 	r.Helper()
 	r.sink.turn(healthy)
 	since := time.Now()
-	for {
-		families := r.read()
-		held := r.seriesIn(families, false)
-		rest := difference(held, r.sink.db.alive(since))
-		unsent := r.gauge("pending_stale_markers") + r.gauge("unsent_groups")
-		if rest == "" {
-			rest = r.textDiffers(families) // A group may have expired since.
-		}
-		if rest == "" && unsent == 0 {
-			break
-		}
+	for rest := "not looked at"; rest != ""; {
 		if time.Since(since) > quietTimeout {
 			for name := range strings.Lines(rest) {
 				name, _, _ = strings.Cut(name, "} ")
 				rest += r.sink.db.history(name + "}")
 			}
-			require.FailNow(r, "downstream differs from what is held", "unsent: %d\n%s", unsent, rest)
+			require.FailNow(r, "downstream differs from what is held", rest)
 		}
-		time.Sleep(20 * time.Millisecond)
+		time.Sleep(countsAge)
+		synctest.Wait()
+		rest = r.unquiet(since)
 	}
 	require.Empty(r, r.sink.allFaults())
+}
+
+// unquiet tells how downstream differs from what is held, or what is owed.
+func (r *rig) unquiet(since time.Time) string {
+	r.Helper()
+	families := r.read()
+	rest := difference(r.seriesIn(families, false), r.sink.db.alive(since))
+	if rest == "" {
+		rest = r.textDiffers(families)
+	}
+	if markers, groups := r.gauge("pending_stale_markers"), r.gauge("unsent_groups"); markers+groups > 0 {
+		rest += fmt.Sprintf("%d stale markers and %d groups are owed\n", markers, groups)
+	}
+	return rest
+}
+
+// countsAge is how old the counts of a database may be in the receiver's own metrics.
+const countsAge = time.Second
+
+// awaitCounts waits until the receiver's own metrics show what is now.
+func (r *rig) awaitCounts() {
+	if r.database != nil {
+		time.Sleep(countsAge)
+	}
 }
 
 // checkCounts holds the receiver's own metrics to the model.
@@ -314,12 +317,8 @@ func (r *rig) checkCounts(m *model) {
 			series += len(maps.Clone(f.series))
 		}
 	}
-	want := []int64{int64(len(m.groups)), int64(series)}
-	got := func() []int64 { return []int64{r.gauge("groups"), r.gauge("group_series")} }
-	for since := time.Now(); !slices.Equal(want, got()) && time.Since(since) < quietTimeout; {
-		time.Sleep(20 * time.Millisecond) // Those of a database are of the last second.
-	}
-	require.Equal(r, want, got())
+	r.awaitCounts()
+	require.Equal(r, []int64{int64(len(m.groups)), int64(series)}, []int64{r.gauge("groups"), r.gauge("group_series")})
 	if len(m.groups) == 0 {
 		require.Zero(r, r.gauge("group_size"))
 	}

@@ -47,13 +47,16 @@ type sink struct {
 	pause    time.Duration // how long such calls last
 	weather  atomic.Int32
 	changed  atomic.Pointer[chan struct{}] // closed when the weather changes
-	maxDelay time.Duration                 // of each call, which lasts a random time
+	lasting  bool                          // Each call lasts for some ticks.
 	failures atomic.Int32                  // one call in so many fails, if not 0
 
 	mu     sync.Mutex
 	faults []string // in the form of what was handed on
 	seen   map[string]bool
 }
+
+// ticks are the only times for which clients and calls wait that run concurrently: those that end at the same time go on together.
+func ticks(n int) time.Duration { return time.Duration(n) * 20 * time.Millisecond }
 
 func newSink() *sink {
 	s := &sink{db: tsdb{series: map[string][]sample{}}, doubt: func() error { return errRefused }, seen: map[string]bool{}}
@@ -84,8 +87,8 @@ func (s *sink) of(l *life) consumer.Metrics {
 }
 
 func (s *sink) consume(ctx context.Context, l *life, md pmetric.Metrics) error {
-	if s.maxDelay > 0 {
-		time.Sleep(rand.N(s.maxDelay))
+	if s.lasting {
+		time.Sleep(ticks(rand.IntN(2)))
 	}
 	time.Sleep(s.pause)
 	changed, now := *s.changed.Load(), weather(s.weather.Load())

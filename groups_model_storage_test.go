@@ -11,6 +11,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+	"github.com/stretchr/testify/require"
 	"go.opentelemetry.io/collector/component"
 	"go.opentelemetry.io/collector/extension/xextension/storage"
 
@@ -34,8 +36,32 @@ func (d *disk) names() []string {
 
 // keeping is what keeps groups longer than a process does: a disk, a database, or nothing.
 type keeping struct {
-	disk     *disk
-	database *pgtest.Proxy
+	disk       *disk
+	database   *pgtest.Proxy
+	datasource string // of the database, past the proxy
+}
+
+// awaitSessions waits until the database has ended the sessions of dead processes, and with them their locks. The time of a bubble does
+// not wait for that.
+func (k keeping) awaitSessions(t *testing.T) {
+	t.Helper()
+	if k.database == nil {
+		return
+	}
+	ctx := context.Background() // That of the test may be over.
+	conn, err := pgx.Connect(ctx, k.datasource)
+	require.NoError(t, err)
+	const others = `SELECT count(*) FROM pg_stat_activity WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()`
+	for {
+		var n int
+		require.NoError(t, conn.QueryRow(ctx, others).Scan(&n))
+		if n == 0 {
+			break
+		}
+		_, err := conn.Exec(ctx, "SELECT pg_sleep(0.01)") // Unlike time.Sleep, this takes time outside of the bubble.
+		require.NoError(t, err)
+	}
+	require.NoError(t, conn.Close(ctx))
 }
 
 // onStores runs a test with groups in memory, which a disk keeps unless they are volatile, and with groups in a database.
@@ -44,7 +70,7 @@ func onStores(t *testing.T, volatile bool, run func(*testing.T, keeping)) {
 	pgtest.OnStores(t, func(t *testing.T, datasource string) {
 		switch {
 		case datasource != "":
-			run(t, keeping{database: pgtest.NewProxy(t, datasource)})
+			run(t, keeping{database: pgtest.NewProxy(t, datasource), datasource: datasource})
 		case volatile:
 			run(t, keeping{})
 		default:

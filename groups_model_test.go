@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/stretchr/testify/require"
@@ -19,9 +20,9 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver"
 )
 
-// These tests send random sequences of requests to a receiver with groups, and compare it with a model of what it should
-// hold, and with what Prometheus would have stored of what was handed on. A run is found again with its seed, but for what
-// depends on the time that things take.
+// These tests send random sequences of requests to a receiver with groups, in a bubble of time, and compare it with a model of what it
+// should hold, and with what Prometheus would have stored of what was handed on. A run is found again with its seed, but for the order
+// of what happens at once.
 var (
 	modelSeed  = flag.Uint64("model.seed", 1, "what the random sequences depend on; 0 takes a seed at random")
 	modelSteps = flag.Int("model.steps", 100, "how many steps each random sequence has")
@@ -69,18 +70,33 @@ type step struct {
 func play(t *testing.T, k keeping, count int, steps []step, prepare func(*player, *pushgatewayreceiver.Config)) {
 	t.Helper()
 	seed := seedOf(t)
-	p := &player{generator: generator{Rand: rand.New(rand.NewPCG(seed, 0))}, model: newModel(), badOneIn: 8}
-	p.rig = newRig(t, k, func(c *pushgatewayreceiver.Config) { prepare(p, c) })
-	t.Cleanup(func() {
-		if t.Failed() {
-			t.Log("the last steps were\n" + strings.Join(p.log[max(0, len(p.log)-12):], "\n"))
+	synctest.Test(t, func(t *testing.T) {
+		p := &player{generator: generator{Rand: rand.New(rand.NewPCG(seed, 0))}, model: newModel(), badOneIn: 8}
+		p.rig = newRig(t, k, func(c *pushgatewayreceiver.Config) { prepare(p, c) })
+		t.Cleanup(func() {
+			if t.Failed() {
+				t.Log("the last steps were\n" + strings.Join(p.log[max(0, len(p.log)-12):], "\n"))
+			}
+		})
+		p.play(count, steps)
+		p.rest()
+		p.wipe()
+		p.rest()
+		if p.disk != nil && !p.troubled {
+			require.Subset(t, []string{"pushgateway/groups", "pushgateway/owner"}, p.disk.names(), "records of no group")
 		}
 	})
+}
+
+// play plays random steps. Time passes between them, so that no two pushes have the same time.
+func (p *player) play(count int, steps []step) {
+	p.Helper()
 	total := 0
 	for _, s := range steps {
 		total += s.weight
 	}
 	for range count {
+		p.wait(200 * time.Millisecond)
 		p.expire()
 		n := p.IntN(total)
 		for _, s := range steps {
@@ -93,28 +109,25 @@ func play(t *testing.T, k keeping, count int, steps []step, prepare func(*player
 			p.compare()
 		}
 	}
-	p.rest()
-	p.wipe()
-	p.rest()
-	if p.disk != nil && !p.troubled {
-		require.Subset(t, []string{"pushgateway/groups", "pushgateway/owner"}, p.disk.names(), "records of no group")
-	}
 }
 
+// wait lets a random time pass.
+func (p *player) wait(longest time.Duration) {
+	time.Sleep(time.Millisecond + time.Duration(p.Int64N(int64(longest))))
+}
+
+// clockTime is the time of the bubble in a report.
+func clockTime() string { return time.Now().Format("15:04:05.000") }
+
 func (p *player) note(format string, args ...any) {
-	p.log = append(p.log, fmt.Sprintf("%s %s: ", time.Now().Format("05.000"), weather(p.sink.weather.Load()))+fmt.Sprintf(format, args...))
+	p.log = append(p.log, fmt.Sprintf("%s %s: ", clockTime(), weather(p.sink.weather.Load()))+fmt.Sprintf(format, args...))
 }
 
 // compare compares what is held with the model.
 func (p *player) compare() {
 	p.Helper()
 	p.expire()
-	rest := p.model.differs(p.seriesIn(p.read(), false))
-	if rest != "" && p.expiring() { // Reading took so long that a group has expired.
-		p.expire()
-		rest = p.model.differs(p.seriesIn(p.read(), false))
-	}
-	require.Empty(p, rest, "at %s", time.Now().Format("05.000"))
+	require.Empty(p, p.model.differs(p.seriesIn(p.read(), false)), "at %s", clockTime())
 }
 
 // candidate is what may come of a request.
@@ -191,7 +204,10 @@ func (p *player) pushBody(key groupKey, b *body, replace bool) (status int, answ
 	}
 	path := key.path(p.Rand)
 	p.note("%s %s %s", method, path, b)
-	p.model.pending = int(p.gauge("pending_stale_markers"))
+	if p.model.maxSeries > 0 {
+		p.awaitCounts()
+		p.model.pending = int(p.gauge("pending_stale_markers"))
+	}
 	at := window{from: time.Now()}
 	status, answer = p.send(method, path, string(b.format), b.bytes)
 	at.to = time.Now()
@@ -230,12 +246,10 @@ func (p *player) turnWeather() {
 func (p *player) rest() {
 	p.note("rest")
 	p.compare()
+	p.quiet()
 	if p.ttl == 0 {
-		p.quiet()
 		p.checkQuery(p.model)
 		p.checkCounts(p.model)
-	} else {
-		p.quiet()
 	}
 }
 
@@ -298,13 +312,13 @@ func (p *player) unstored(candidates []candidate) (more []candidate) {
 	return more
 }
 
-// A group may expire so much earlier, to see of the model, as steps may take, or later, as a busy machine may leave it alone.
+// No step begins when a group is about to expire: it may last so long, and the store may be so late to look for such groups.
 const early, late = 700 * time.Millisecond, 10 * time.Second
 
 // expire waits until no group is about to expire, and forgets those that have expired.
 func (p *player) expire() {
 	for p.expiring() {
-		time.Sleep(10 * time.Millisecond)
+		time.Sleep(250 * time.Millisecond)
 	}
 }
 
@@ -371,7 +385,7 @@ func TestGroupsModelWithLimits(t *testing.T) {
 
 func TestGroupsModelExpiry(t *testing.T) {
 	t.Parallel()
-	pause := func(*player) { time.Sleep(rand.N(time.Second)) }
+	pause := func(p *player) { p.wait(time.Second) }
 	onStores(t, false, func(t *testing.T, k keeping) {
 		play(t, k, stepsOn(k)/2, []step{
 			{60, (*player).push}, {6, (*player).delete}, {6, (*player).turnWeather}, {5, pause}, {2, (*player).rest}, {2, (*player).restartProcess},
@@ -385,35 +399,47 @@ func TestGroupsModelExpiry(t *testing.T) {
 // TestWipeStaysWithTheClock forgets many groups at once: what is handed on of each must not drive the time of the next one.
 func TestWipeStaysWithTheClock(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, keeping{}, func(*pushgatewayreceiver.Config) {})
-	var clients sync.WaitGroup
-	for n := range 4 {
-		clients.Go(func() {
-			for i := range 500 {
-				r.send(http.MethodPut, fmt.Sprintf("/metrics/job/%d/instance/%d", n, i), string(text), nil)
+	onStores(t, true, func(t *testing.T, k keeping) {
+		groups := 500
+		if k.database != nil {
+			groups = 50
+		}
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, k, func(*pushgatewayreceiver.Config) {})
+			var clients sync.WaitGroup
+			for n := range 4 {
+				clients.Go(func() {
+					for i := range groups {
+						r.send(http.MethodPut, fmt.Sprintf("/metrics/job/%d/instance/%d", n, i), string(text), nil)
+					}
+				})
 			}
+			clients.Wait()
+			status, answer := r.send(http.MethodPut, "/api/v1/admin/wipe", "", nil)
+			require.Equal(t, http.StatusAccepted, status, answer)
+			r.quiet() // No sample was ahead of time.
 		})
-	}
-	clients.Wait()
-	status, answer := r.send(http.MethodPut, "/api/v1/admin/wipe", "", nil)
-	require.Equal(t, http.StatusAccepted, status, answer)
-	r.quiet() // No sample was ahead of time.
+	})
 }
 
-// TestTimesIncreaseAcrossReloads pushes to a group several times in a millisecond, as long as markers are owed, until the
+// TestTimesIncreaseAcrossReloads pushes to a group many times in a millisecond, as long as markers are owed, until the
 // receiver is replaced: what the next one hands on must come later.
 func TestTimesIncreaseAcrossReloads(t *testing.T) {
 	t.Parallel()
-	r := newRig(t, keeping{disk: newDisk()}, func(*pushgatewayreceiver.Config) {})
-	r.sink.turn(ambiguous)
-	for i := range 100 {
-		status, answer := r.send(http.MethodPut, "/metrics/job/j", string(text), fmt.Appendf(nil, "m%d 1\n", i%2))
-		require.Equal(t, http.StatusOK, status, answer)
-		if i%20 == 19 {
-			r.restart(false)
-		}
-	}
-	r.quiet() // No sample was out of order.
+	onStores(t, false, func(t *testing.T, k keeping) {
+		synctest.Test(t, func(t *testing.T) {
+			r := newRig(t, k, func(*pushgatewayreceiver.Config) {})
+			r.sink.turn(ambiguous)
+			for i := range 100 {
+				status, answer := r.send(http.MethodPut, "/metrics/job/j", string(text), fmt.Appendf(nil, "m%d 1\n", i%2))
+				require.Equal(t, http.StatusOK, status, answer)
+				if i%20 == 19 {
+					r.restart(false)
+				}
+			}
+			r.quiet() // No sample was out of order.
+		})
+	})
 }
 
 // TestGroupsModelConcurrently lets many clients at the same groups. There is no telling what is held in the end; what is read
@@ -423,30 +449,42 @@ func TestGroupsModelConcurrently(t *testing.T) {
 	for name, ttl := range map[string]time.Duration{"for ever": 0, "expiring": 200 * time.Millisecond} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			seed := seedOf(t)
-			r := newRig(t, keeping{disk: newDisk()}, func(c *pushgatewayreceiver.Config) { c.Groups.Get().TTL = ttl })
-			r.sink.maxDelay = 2 * time.Millisecond
-			for round := range uint64(2) {
-				r.sink.failures.Store(int32(10 * round)) // In the second round, one in ten calls fails.
-				var clients sync.WaitGroup
-				for n := range uint64(8) {
-					g := generator{Rand: rand.New(rand.NewPCG(seed, 8*round+n)), exemplars: int(1e6 * (8*round + n + 1))}
-					clients.Go(func() { r.hammer(&g, groupKey{"job": strconv.FormatUint(n, 10)}) })
-				}
-				clients.Wait()
-				r.sink.failures.Store(0)
-				if ttl > 0 {
-					require.Eventually(t, func() bool { return len(r.read()) == 0 }, quietTimeout, 10*time.Millisecond)
-				}
-				r.quiet()
-			}
+			onStores(t, false, func(t *testing.T, k keeping) {
+				seed := seedOf(t)
+				synctest.Test(t, func(t *testing.T) { concurrently(t, k, seed, ttl) })
+			})
 		})
+	}
+}
+
+func concurrently(t *testing.T, k keeping, seed uint64, ttl time.Duration) {
+	r := newRig(t, k, func(c *pushgatewayreceiver.Config) { c.Groups.Get().TTL = ttl })
+	r.sink.lasting = true
+	for round := range uint64(2) {
+		r.sink.failures.Store(int32(10 * round)) // In the second round, one in ten calls fails.
+		var clients sync.WaitGroup
+		for n := range uint64(8) {
+			g := generator{Rand: rand.New(rand.NewPCG(seed, 8*round+n)), exemplars: int(1e6 * (8*round + n + 1))}
+			clients.Go(func() { r.hammer(&g, groupKey{"job": strconv.FormatUint(n, 10)}) })
+		}
+		clients.Wait()
+		r.sink.failures.Store(0)
+		if ttl > 0 {
+			time.Sleep(ttl + late)
+			require.Empty(t, r.read())
+		}
+		r.quiet()
 	}
 }
 
 // hammer sends requests for the client's own group and for those that all clients share.
 func (r *rig) hammer(g *generator, own groupKey) {
-	for range *modelSteps {
+	requests := *modelSteps
+	if r.database != nil {
+		requests /= 10
+	}
+	for range requests {
+		time.Sleep(ticks(g.IntN(3)))
 		key := pick(g, append(groupKeys, own, own, own, own, own)...)
 		b := g.body(8)
 		method, path := http.MethodPut, key.path(g.Rand)

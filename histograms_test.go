@@ -139,7 +139,7 @@ func TestHistogramsOfGroups(t *testing.T) {
 
 func awaitKinds(t *testing.T, sink *consumertest.MetricsSink, want map[string]int) {
 	t.Helper()
-	assert.Eventually(t, func() bool { return assert.ObjectsAreEqual(want, forwardedKinds(sink)) }, time.Minute, 5*time.Millisecond,
+	assert.Eventually(t, func() bool { return assert.ObjectsAreEqual(want, forwardedKinds(sink)) }, patience, 5*time.Millisecond,
 		"%v", forwardedKinds(sink))
 }
 
@@ -261,7 +261,7 @@ func TestFamilyTwice(t *testing.T) {
 					assert.Zero(t, sink.DataPointCount())
 					return
 				}
-				require.Eventually(t, func() bool { return len(sink.AllMetrics()) > 0 }, time.Minute, 5*time.Millisecond)
+				require.Eventually(t, func() bool { return len(sink.AllMetrics()) > 0 }, patience, 5*time.Millisecond)
 				assert.Equal(t, c.want, exposedOf(sink.AllMetrics()[0]))
 			})
 		})
@@ -285,7 +285,7 @@ func TestStartOfAClientAhead(t *testing.T) {
 			address := startReceiver(t, with(change), sink)
 			status, answer := pushProtobuf(t, address, http.MethodPut, body)
 			require.Equal(t, http.StatusOK, status, answer)
-			require.Eventually(t, func() bool { return len(sink.AllMetrics()) > 0 }, 10*time.Second, 5*time.Millisecond)
+			require.Eventually(t, func() bool { return len(sink.AllMetrics()) > 0 }, patience, 5*time.Millisecond)
 			seen := 0
 			eachMetric(sink.AllMetrics()[0], func(m pmetric.Metric) {
 				seen++

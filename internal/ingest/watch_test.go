@@ -167,6 +167,7 @@ func TestReadingForThePage(t *testing.T) {
 		_, _, err = r.Group(t.Context(), pushtest.Key(t, "job/k"))
 		require.ErrorIs(t, err, store.ErrNoGroup)
 		time.Sleep(time.Second) // What was observed of a database is used again for so long.
+		synctest.Wait()
 		state, ok := r.State()
 		assert.True(t, ok)
 		assert.Equal(t, 1, state.Counts.Groups)

@@ -29,13 +29,15 @@ type Proxy struct {
 
 // Rules are what a proxy does with new connections. The functions are called concurrently; those that are nil let everything pass.
 type Rules struct {
-	// Admit decides whether a client may connect.
+	// Admit decides whether a client may connect. It is called twice for a client that may.
 	Admit func() bool
 	// Commit decides what becomes of a COMMIT of a prepared statement.
 	Commit func() Fate
 	// Hold is called after a COMMIT that is Held.
 	Hold func()
 }
+
+func (r Rules) admits() bool { return r.Admit == nil || r.Admit() }
 
 // Fate is what becomes of a COMMIT.
 type Fate int
@@ -80,6 +82,12 @@ func (p *Proxy) Use(rules Rules) {
 	p.rules = rules
 }
 
+func (p *Proxy) inForce() Rules {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.rules
+}
+
 // Cut ends all connections.
 func (p *Proxy) Cut() {
 	p.mu.Lock()
@@ -101,6 +109,10 @@ func (p *Proxy) accept() {
 
 // serve copies messages until one side ends, or the connection is cut.
 func (p *Proxy) serve(client net.Conn) {
+	if rules := p.inForce(); !rules.admits() { // A process of the server is not started for a client that is refused.
+		_ = client.Close()
+		return
+	}
 	server, err := net.Dial("tcp", p.server)
 	if err != nil {
 		_ = client.Close()
@@ -111,7 +123,7 @@ func (p *Proxy) serve(client net.Conn) {
 	p.connections[client], p.connections[server] = struct{}{}, struct{}{}
 	p.mu.Unlock()
 	l := &link{client: client, server: server, commit: rules.Commit, hold: rules.Hold, commits: make(map[string]bool)}
-	if rules.Admit != nil && !rules.Admit() { // Whoever refuses clients later, and then cuts, finds the connection.
+	if !rules.admits() { // Whoever refuses clients later, and then cuts, finds the connection.
 		l.close()
 	}
 	var copying sync.WaitGroup

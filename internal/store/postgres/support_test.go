@@ -54,7 +54,7 @@ func database(tb testing.TB) string {
 
 func settings(datasource string) postgres.Settings {
 	return postgres.Settings{
-		Datasource: datasource, MaxConnections: 6, ConnectTimeout: 30 * time.Second, StatementTimeout: 30 * time.Second, Observer: noObserver{},
+		Datasource: datasource, MaxConnections: 6, ConnectTimeout: time.Minute, StatementTimeout: time.Minute, Observer: noObserver{},
 	}
 }
 
