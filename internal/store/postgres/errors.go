@@ -80,8 +80,7 @@ func is[E error](err error) bool {
 // decision to commit and the answer. While a commit waits for a standby it only warns and closes the connection, since a FATAL error
 // would say that the transaction was aborted. A pooler can send the same code, but knows nothing of the transaction.
 func uncommitted(err error) bool {
-	var pg *pgconn.PgError
-	if errors.As(err, &pg) {
+	if pg, ok := errors.AsType[*pgconn.PgError](err); ok {
 		return pg.SeverityUnlocalized == "FATAL" && pg.Routine == "ProcessInterrupts"
 	}
 	// pgx returns ErrConnClosed also for an answer that it cannot read any more.

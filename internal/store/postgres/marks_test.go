@@ -82,8 +82,8 @@ func TestClaimLosesItsMarks(t *testing.T) {
 	}, time.Minute, time.Millisecond)
 	kill(t, newGate(t, datasource), second.name)
 	close(release)
-	if claim := <-claimed; claim != nil { // It has exported nothing.
-		require.NoError(t, first.settle(t, claim, store.Outcome{}))
+	if late := <-claimed; late != nil { // It has exported nothing.
+		require.NoError(t, first.settle(t, late, store.Outcome{}))
 	}
 	require.Error(t, second.settle(t, claim, storetest.Accepted))
 	require.NoError(t, second.Delete(t.Context(), pushtest.Key(t, "job/j")))
