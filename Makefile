@@ -67,10 +67,13 @@ check-386: $(TOOLS)/typecheck ## Fail if a package or a test does not compile wh
 test-386: ## Run the unit tests where an int has 32 bits, on a kernel that runs 386 binaries
 	GOARCH=386 CGO_ENABLED=0 go test -timeout 30m ./...
 
+# Tests that take most of the time, and reach nothing that others do not.
+MODELS := Model|Concurrently|IsExact|UnderLoad|SurvivesTheStorage|TestReplicas
+
 .PHONY: coverage
 coverage: ## Fail if the tests reach less than COVERAGE percent of a package
 	@mkdir -p _build
-	go test $(TESTING) -coverpkg=./... -coverprofile=_build/coverage.out ./... >_build/coverage.log || { cat _build/coverage.log; exit 1; }
+	go test $(TESTING) -skip '$(MODELS)' -coverpkg=./... -coverprofile=_build/coverage.out ./... >_build/coverage.log || { cat _build/coverage.log; exit 1; }
 	internal/tools/coverage.sh $(COVERAGE) _build/coverage.out
 
 .PHONY: e2e
