@@ -27,7 +27,7 @@ var changes = []struct {
 	name string
 	push []change
 	left []string // series after the last change, without job and push times
-	// otherMetric tells that series go on as those of a metric of another name or type, which the prometheus exporter, that
+	// otherMetric tells that series go on as those of a metric of another name, type or resource, which the prometheus exporter, that
 	// goes by metrics, cannot follow.
 	otherMetric bool
 }{
@@ -124,7 +124,7 @@ var changes = []struct {
 			{http.MethodPut, "/instance/1", "m{zone=\"a\"} 2\n"},
 		},
 		[]string{`m{instance="1",zone="a"}`},
-		false,
+		true,
 	},
 	{
 		"many changes at once",
