@@ -89,7 +89,8 @@ func (s *Store) shareAll(ctx context.Context, all []*sharedPush) []error {
 }
 
 // shareStatement changes the groups that have the layout of their push and are not locked. The division fails if the statement does not
-// see a family of a group, because it was replaced between the beginning of the statement and the lock.
+// see a family of a group, because it was replaced between the beginning of the statement and the lock. OFFSET keeps the planner from looking for
+// families by name alone, which it prefers while the table is small.
 const shareStatement = `WITH push AS (
 		SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::bigint[], $4::int[]) WITH ORDINALITY AS p (hash, layout, pushed, families, i)
 	), locked AS (
@@ -102,9 +103,9 @@ const shareStatement = `WITH push AS (
 		FROM locked l, (SELECT NOW AS now) t WHERE g.id = l.id
 		RETURNING g.id, g.shard, g.version, g.pushed, g.changed, l.families, l.i
 	), families AS (
-		UPDATE pushgateway_family f SET version = c.version, pushed = c.pushed, content = n.content
-		FROM changed c JOIN unnest($6::int[], $7::bytea[], $8::bytea[]) AS n (i, name, content) ON n.i = c.i
-		WHERE f.grp = c.id AND f.name = n.name
+		UPDATE pushgateway_family f SET version = n.version, pushed = n.pushed, content = n.content
+		FROM (SELECT * FROM changed c JOIN unnest($6::int[], $7::bytea[], $8::bytea[]) AS n (of, name, content) ON n.of = c.i OFFSET 0) n
+		WHERE f.grp = n.id AND f.name = n.name
 		RETURNING f.grp
 	), queued AS (
 		INSERT INTO pushgateway_queue (grp, shard, queued) SELECT id, shard, changed FROM changed ON CONFLICT DO NOTHING
