@@ -48,7 +48,7 @@ func (k keeping) awaitSessions(t *testing.T) {
 	if k.database == nil {
 		return
 	}
-	ctx := context.Background() // That of the test may be over.
+	ctx := context.WithoutCancel(t.Context()) // That of the test may be over.
 	conn, err := pgx.Connect(ctx, k.datasource)
 	require.NoError(t, err)
 	const others = `SELECT count(*) FROM pg_stat_activity WHERE application_name = current_setting('application_name') AND pid <> pg_backend_pid()`
