@@ -20,8 +20,8 @@ import (
 	"github.com/otelcol-pushgateway/pushgatewayreceiver"
 )
 
-// These tests send random sequences of requests to a receiver with groups, in a bubble of time, and compare it with a model of what it
-// should hold, and with what Prometheus would have stored of what was handed on. A run is found again with its seed, but for the order
+// These tests send random sequences of requests to a receiver with groups, in a bubble of time. They compare it with a model of what it
+// should hold. What was handed on is compared with what Prometheus would have stored. A run is found again with its seed, but for the order
 // of what happens at once.
 var (
 	modelSeed  = flag.Uint64("model.seed", 1, "what the random sequences depend on; 0 takes a seed at random")

@@ -346,7 +346,7 @@ func (s *Store) Encoded() map[string][]byte {
 	for _, g := range s.groups {
 		all[groupName(g.number)] = encodeJSON(newGroupRecord(g, g.alive, g.pushed, g.failed, &g.slots))
 		for _, f := range g.families {
-			header := contentHeader{ID: g.id, Name: f.name, Type: f.typ, Pushed: nanoseconds(f.pushTime)}
+			header := contentHeader{ID: g.id, Name: f.name, Type: f.typ, Pushed: store.Nanoseconds(f.pushTime)}
 			all[slotName(g.number, f.slot)] = encodeContent(header, f.reencoded())
 		}
 		for _, m := range g.pending {

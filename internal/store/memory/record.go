@@ -143,7 +143,7 @@ type contentHeader struct {
 
 func newGroupRecord(g *group, alive bool, pushed, failed time.Time, s *slots) groupRecord {
 	r := groupRecord{
-		ID: g.id, Job: g.key.Job, Alive: alive, Pushed: nanoseconds(pushed), Failed: nanoseconds(failed),
+		ID: g.id, Job: g.key.Job, Alive: alive, Pushed: store.Nanoseconds(pushed), Failed: store.Nanoseconds(failed),
 		Used: s.bits(), Written: s.written,
 	}
 	r.Labels = labelsOf(g.key)
@@ -166,7 +166,7 @@ func (r *groupRecord) addAggregate(plain bool, a *aggregate, rule *store.Rule, n
 
 func encodePusher(p *pusher, group int, aggregate uint64) []byte {
 	return encodeHeaded(recordVersion, pusherHeader{
-		ID: p.id, Group: group, Aggregate: aggregate, Job: p.key.Job, Labels: labelsOf(p.key), Pushed: nanoseconds(p.pushed),
+		ID: p.id, Group: group, Aggregate: aggregate, Job: p.key.Job, Labels: labelsOf(p.key), Pushed: store.Nanoseconds(p.pushed),
 	}, p.blob)
 }
 
@@ -183,20 +183,6 @@ func keyOf(job string, labels [][2]string) groupingkey.Key {
 		key.Labels = append(key.Labels, groupingkey.Label{Name: l[0], Value: l[1]})
 	}
 	return key
-}
-
-func nanoseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-func fromNanoseconds(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns)
 }
 
 func encodeJSON(v any) []byte { return encodeJSONAs(recordVersion, v) }

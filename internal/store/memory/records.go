@@ -231,7 +231,7 @@ func contentOperations(c *change, after *slots) []*storage.Operation {
 	}
 	for _, f := range c.add {
 		if f.chunk == nil {
-			set(&f.content, recordVersion, contentHeader{Name: f.name, Type: f.typ, Pushed: nanoseconds(f.pushTime)}, f.encoded)
+			set(&f.content, recordVersion, contentHeader{Name: f.name, Type: f.typ, Pushed: store.Nanoseconds(f.pushTime)}, f.encoded)
 		} else if record, changed := c.contribution.records[f]; changed {
 			set(&f.content, aggregateVersion, contentHeader{}, record)
 		}

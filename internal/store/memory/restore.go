@@ -229,7 +229,7 @@ func (r *restoring) readGroup(ctx context.Context, number int, e entry) (*group,
 	}
 	key := keyOf(record.Job, record.Labels)
 	g := newGroup(key, path(key), number, record.ID)
-	g.alive, g.pushed, g.failed = record.Alive, fromNanoseconds(record.Pushed), fromNanoseconds(record.Failed)
+	g.alive, g.pushed, g.failed = record.Alive, store.TimeOf(record.Pushed), store.TimeOf(record.Failed)
 	g.plain, g.unsent = g.alive, make(map[*family]struct{})
 	if record.Aggregate != nil && g.alive {
 		g.plain = record.Plain
@@ -284,7 +284,7 @@ func (r *restoring) readContent(g *group, slot int, e entry) error {
 		g.pending = append(g.pending, &markers{content: c, group: g, lapsed: c.exported.Add(store.Lookback)})
 		return nil
 	}
-	f := &family{name: header.Name, typ: header.Type, pushTime: fromNanoseconds(header.Pushed), content: c}
+	f := &family{name: header.Name, typ: header.Type, pushTime: store.TimeOf(header.Pushed), content: c}
 	g.families[header.Name], g.unsent[f] = f, struct{}{}
 	return nil
 }

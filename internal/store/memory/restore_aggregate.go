@@ -141,7 +141,7 @@ func (r *restoring) readPusher(number int, e entry) (keep bool, err error) {
 		return true, err
 	}
 	p := &pusher{
-		key: keyOf(header.Job, header.Labels), id: header.ID, number: number, pushed: fromNanoseconds(header.Pushed), blob: slices.Clone(blob),
+		key: keyOf(header.Job, header.Labels), id: header.ID, number: number, pushed: store.TimeOf(header.Pushed), blob: slices.Clone(blob),
 	}
 	p.path = path(p.key)
 	if other := a.pushers[p.path]; other != nil && other.id > p.id {

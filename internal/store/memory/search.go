@@ -90,9 +90,9 @@ func (g *group) orderValue(o store.Order) (_ int64, alive bool) {
 	defer g.mu.Unlock()
 	switch o {
 	case store.ByPush:
-		return nanoseconds(g.pushed), g.alive
+		return store.Nanoseconds(g.pushed), g.alive
 	case store.ByFailure:
-		return nanoseconds(g.failed), g.alive
+		return store.Nanoseconds(g.failed), g.alive
 	case store.BySeries:
 		_, series, _ := g.volume()
 		return int64(series), g.alive

@@ -226,7 +226,7 @@ func (c *change) sizeOf(f *store.Family) int64 {
 func (c *change) rowOf(f *store.Family) (size *int64, pushed, layout int64) {
 	if c.agg != nil && c.agg.rows[f.Name] != nil {
 		chunk := c.agg.rows[f.Name]
-		return &chunk.Size, nanoseconds(chunk.LastPush()), 0
+		return &chunk.Size, store.Nanoseconds(chunk.LastPush()), 0
 	}
 	return nil, c.at, layoutOf(f)
 }

@@ -50,7 +50,7 @@ func (a *assembler) add(rows pgx.Rows) error {
 		a.flush()
 		a.path, a.chunks = path, make(map[string][]*store.Chunk)
 		a.current = store.Fragment{Set: set, Snapshot: store.Snapshot{
-			Key: keyOf(path), PushTime: timeOf(pushed), PushFailureTime: timeOf(failed), Aggregate: info.info(),
+			Key: keyOf(path), PushTime: store.TimeOf(pushed), PushFailureTime: store.TimeOf(failed), Aggregate: info.info(),
 		}}
 	}
 	if typ == nil {
@@ -60,7 +60,7 @@ func (a *assembler) add(rows pgx.Rows) error {
 		return a.addChunk(family, *typ, content)
 	}
 	a.current.Families = append(a.current.Families, store.Held{
-		Name: string(name), Type: *typ, PushTime: timeOf(*familyPushed),
+		Name: string(name), Type: *typ, PushTime: store.TimeOf(*familyPushed),
 		Metrics: func() pmetric.Metrics { return store.Decode(content) },
 	})
 	return nil
@@ -112,7 +112,7 @@ func (a *aggregateRow) info() *store.AggregateInfo {
 	}
 	info := &store.AggregateInfo{Rule: *a.rule, Without: a.without, Pushers: a.pushers}
 	if a.lastPusher != nil {
-		info.LastPusher, info.LastPush = keyOf(*a.lastPusher), timeOf(*a.lastPush)
+		info.LastPusher, info.LastPush = keyOf(*a.lastPusher), store.TimeOf(*a.lastPush)
 	}
 	return info
 }

@@ -118,7 +118,7 @@ func (s *Store) Push(
 		}
 	}
 	if len(emptied) == 0 {
-		if err := s.share(ctx, r.path, families, nanoseconds(at)); !errors.Is(err, errAlone) {
+		if err := s.share(ctx, r.path, families, store.Nanoseconds(at)); !errors.Is(err, errAlone) {
 			return err
 		}
 	}
@@ -127,7 +127,7 @@ func (s *Store) Push(
 	}
 	r.plan = func(g *group) (*change, error) {
 		c := g.change(r)
-		c.add, c.at, c.pushed, c.lives, c.plain = families, nanoseconds(at), nanoseconds(at), orNull(nanoseconds(at)), true
+		c.add, c.at, c.pushed, c.lives, c.plain = families, store.Nanoseconds(at), store.Nanoseconds(at), orNull(store.Nanoseconds(at)), true
 		if replace {
 			c.drop = slices.Collect(maps.Values(g.families))
 			return c, nil
@@ -180,7 +180,7 @@ func (s *Store) Fail(ctx context.Context, key groupingkey.Key, at time.Time) err
 	r := &request{key: key, create: true, names: [][]byte{}}
 	r.plan = func(g *group) (*change, error) {
 		c := g.change(r)
-		c.failed = nanoseconds(at)
+		c.failed = store.Nanoseconds(at)
 		if c.pushed == 0 {
 			c.lives, c.plain = orNull(c.failed), true
 		}
@@ -538,7 +538,7 @@ func (s *Store) checkHolders(c *change, holders map[series.Hash]holder) (adds bo
 // describe names a series of an incoming content.
 func (s *Store) describe(c *change, h series.Hash) string {
 	from := slices.IndexFunc(c.incoming, func(in incoming) bool { return slices.Contains(in.series, h) })
-	md := s.options.PushTimesOf(c.key, timeOf(c.pushed), timeOf(c.failed))
+	md := s.options.PushTimesOf(c.key, store.TimeOf(c.pushed), store.TimeOf(c.failed))
 	if f := c.incoming[from].family; f != nil {
 		md = s.options.ForwardedPart(decodeRow(f.Name, f.Encoded))
 	}
@@ -567,7 +567,7 @@ func (s *Store) ending(c *change, contents map[string][]byte) func(func(pmetric.
 			case read:
 				md = decodeRow(f.name, content)
 			case f.name == "" && f.exported:
-				md = s.options.PushTimesOf(c.key, timeOf(c.group.pushed), timeOf(c.group.failed))
+				md = s.options.PushTimesOf(c.key, store.TimeOf(c.group.pushed), store.TimeOf(c.group.failed))
 			}
 			if !yield(md) {
 				return

@@ -590,7 +590,7 @@ func (c *claim) build(s *Store) {
 			}
 			p.Build = func([]series.Hash) pmetric.Metrics { return s.options.ForwardedPart(store.Decode(of.family.content)) }
 		default:
-			pushed, failed := timeOf(of.group.pushed), timeOf(of.group.failed)
+			pushed, failed := store.TimeOf(of.group.pushed), store.TimeOf(of.group.failed)
 			p.Build = func([]series.Hash) pmetric.Metrics { return s.options.PushTimesOf(of.group.key, pushed, failed) }
 		}
 	}
@@ -616,5 +616,5 @@ func (c *claim) buildChunk(p *store.Part, f *claimedFamily) func([]series.Hash) 
 // nextRound is one republish interval from now, rounded down to a step.
 func (s *Store) nextRound(now int64) int64 {
 	interval := s.options.RepublishInterval
-	return timeOf(now).Add(interval).Truncate(interval / stepsPerRound).UnixNano()
+	return store.TimeOf(now).Add(interval).Truncate(interval / stepsPerRound).UnixNano()
 }

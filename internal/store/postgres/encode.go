@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"strings"
-	"time"
 
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/groupingkey"
 	"github.com/otelcol-pushgateway/pushgatewayreceiver/internal/series"
@@ -68,21 +67,6 @@ func hashesOf(numbers []int64) []series.Hash {
 		hashes[i] = series.Hash(n)
 	}
 	return hashes
-}
-
-// nanoseconds returns a time as the database has it.
-func nanoseconds(t time.Time) int64 {
-	if t.IsZero() {
-		return 0
-	}
-	return t.UnixNano()
-}
-
-func timeOf(ns int64) time.Time {
-	if ns == 0 {
-		return time.Time{}
-	}
-	return time.Unix(0, ns)
 }
 
 // orNull returns null for 0.

@@ -41,8 +41,8 @@ func (s *Store) Expire(ctx context.Context) (e store.Expired, err error) {
 // over is what an expiry has to do.
 type over struct{ groups, unruled, aggregates, lapsed, ahead bool }
 
-// anyOver has the parameters of agingAggregates, the times to live of groups, the start of the quiet time of aggregates, the hash of the
-// rules and the time after which groups are due at the latest.
+// anyOver has the parameters of agingAggregates ($1 to $4). Then come the time to live of groups, the start of the quiet time of aggregates,
+// the hash of the rules, and the time after which groups are due at the latest.
 const anyOver = `SELECT
 	$5::bigint > 0 AND EXISTS (SELECT FROM pushgateway_group WHERE lives_from <= (SELECT NOW) - $5),
 	EXISTS (SELECT FROM pushgateway_group g WHERE g.without IS NOT NULL AND g.contributed <= $6) AND (SELECT rules IS NOT DISTINCT FROM $7 FROM pushgateway_meta),

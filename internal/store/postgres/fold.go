@@ -107,7 +107,7 @@ const agingAggregates = `SELECT path FROM pushgateway_group g WHERE without IS N
 	EXISTS (SELECT FROM pushgateway_pusher WHERE grp = g.id AND pushed <= $1 AND pushed + ttl <= $2) OR $3 AND silent <= $4) ORDER BY hash`
 
 func (s *Store) agingArguments(now time.Time) []any {
-	return []any{nanoseconds(now.Add(-s.options.Rules.ShortestTTL())), nanoseconds(now), s.options.TTL > 0, nanoseconds(now.Add(-s.options.TTL))}
+	return []any{store.Nanoseconds(now.Add(-s.options.Rules.ShortestTTL())), store.Nanoseconds(now), s.options.TTL > 0, store.Nanoseconds(now.Add(-s.options.TTL))}
 }
 
 // expireAggregates folds pushers that have been quiet for long, and ends series that no push has had for the time to live. Each replica
@@ -129,7 +129,7 @@ func (s *Store) expireAggregate(ctx context.Context, key groupingkey.Key, now ti
 	for folded := foldAtOnce; folded == foldAtOnce; {
 		err := s.changeAggregate(ctx, key, func(ctx context.Context, conn *pgxpool.Conn, c *change) error {
 			err := s.fold(ctx, conn, c, store.FoldedByTTL, "pushed <= $2 AND pushed + ttl <= $3 ORDER BY pushed LIMIT $4",
-				nanoseconds(now.Add(-s.options.Rules.ShortestTTL())), nanoseconds(now), foldAtOnce)
+				store.Nanoseconds(now.Add(-s.options.Rules.ShortestTTL())), store.Nanoseconds(now), foldAtOnce)
 			folded = len(c.agg.changed)
 			s.endSilent(c, now)
 			return err
@@ -144,14 +144,14 @@ func (s *Store) expireAggregate(ctx context.Context, key groupingkey.Key, now ti
 // endSilent ends the series that no push has had for the time to live.
 func (s *Store) endSilent(c *change, now time.Time) {
 	ttl := s.options.TTL
-	if ttl == 0 || c.silent > nanoseconds(now.Add(-ttl)) {
+	if ttl == 0 || c.silent > store.Nanoseconds(now.Add(-ttl)) {
 		return
 	}
 	oldest := c.agg.draft.Expire(now.Add(-ttl))
 	if oldest.IsZero() {
 		oldest = now
 	}
-	c.agg.silent = nanoseconds(oldest)
+	c.agg.silent = store.Nanoseconds(oldest)
 }
 
 // rulesHash identifies the rules of this replica.

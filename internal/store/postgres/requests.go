@@ -222,7 +222,7 @@ func (p *pass) add(ctx context.Context, r *store.PusherRequest) error {
 		return k.fold(g, r.Path, store.FoldedByDelete)
 	}
 	push := *r.Push
-	if latest := timeOf(k.contributed); !push.At.After(latest) {
+	if latest := store.TimeOf(k.contributed); !push.At.After(latest) {
 		push.At = latest.Add(1)
 	}
 	old := k.pusher(g, r.Path)
@@ -234,7 +234,7 @@ func (p *pass) add(ctx context.Context, r *store.PusherRequest) error {
 	if err != nil {
 		return p.refusal(ctx, err)
 	}
-	after := &pusher{path: r.Path, pushed: nanoseconds(push.At), ttl: push.Rule.PusherTTL.Nanoseconds(), content: prepared.Contributions.Encode()}
+	after := &pusher{path: r.Path, pushed: store.Nanoseconds(push.At), ttl: push.Rule.PusherTTL.Nanoseconds(), content: prepared.Contributions.Encode()}
 	plain := p.c.plain && r.Path != p.path && len(g.families) > 0
 	begun, err := p.check(prepared, &push, old, after, plain)
 	if err != nil {
@@ -335,7 +335,7 @@ func (p *pass) holder(ctx context.Context, family, except string) (latest store.
 		}
 		cs, err := candidate.contributions()
 		if err == nil && k.draft.Contributes(cs, family) {
-			latest, found, last = store.Holder{Key: keyOf(candidate.path), Push: timeOf(candidate.pushed)}, true, candidate.pushed
+			latest, found, last = store.Holder{Key: keyOf(candidate.path), Push: store.TimeOf(candidate.pushed)}, true, candidate.pushed
 		}
 	}
 	rows, err := p.conn.Query(ctx, "SELECT path, pushed, ttl, content FROM pushgateway_pusher WHERE grp = $1", p.id)
@@ -358,4 +358,4 @@ func (p *pass) holder(ctx context.Context, family, except string) (latest store.
 }
 
 // quietSince is the latest push of a pusher that can be folded early.
-func (s *Store) quietSince() int64 { return nanoseconds(s.options.Now().Add(-store.MinQuiet)) }
+func (s *Store) quietSince() int64 { return store.Nanoseconds(s.options.Now().Add(-store.MinQuiet)) }

@@ -208,9 +208,9 @@ func (s *Store) scanSummary(rows pgx.Rows) (id int64, g store.Summary, err error
 	var a aggregateRow
 	err = rows.Scan(&id, &path, &pushed, &failed, &lives, &a.rule, &a.without, &a.pushers, &a.lastPusher, &a.lastPush,
 		&g.Families, &g.Series, &g.Size, &g.Pending)
-	g.Key, g.PushTime, g.PushFailureTime, g.Aggregate = keyOf(path), timeOf(pushed), timeOf(failed), a.info()
+	g.Key, g.PushTime, g.PushFailureTime, g.Aggregate = keyOf(path), store.TimeOf(pushed), store.TimeOf(failed), a.info()
 	if lives != nil && s.options.TTL > 0 {
-		g.Expires = timeOf(*lives).Add(s.options.TTL)
+		g.Expires = store.TimeOf(*lives).Add(s.options.TTL)
 	}
 	return id, g, err
 }
@@ -267,7 +267,7 @@ func (s *Store) Jobs(ctx context.Context) ([]store.Job, error) {
 				var name []byte
 				var pushed, failed int64
 				err = row.Scan(&name, &j.Groups, &pushed, &failed)
-				j.Name, j.PushTime, j.PushFailureTime = string(name), timeOf(pushed), timeOf(failed)
+				j.Name, j.PushTime, j.PushFailureTime = string(name), store.TimeOf(pushed), store.TimeOf(failed)
 				return j, err
 			})
 			return err

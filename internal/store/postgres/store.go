@@ -159,7 +159,7 @@ const databaseClock = "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint
 func (s *Store) sql(statement string) string {
 	clock := s.settings.clock
 	if s.settings.Clock != nil {
-		clock = strconv.FormatInt(nanoseconds(s.settings.Clock()), 10) + "::bigint"
+		clock = strconv.FormatInt(store.Nanoseconds(s.settings.Clock()), 10) + "::bigint"
 	}
 	return strings.ReplaceAll(statement, "NOW", clock)
 }
